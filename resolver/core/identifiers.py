@@ -1,0 +1,135 @@
+"""Who an event is about: identifiers, legal and illegal.
+
+An identifier is written ``kind:value``; kinds never share a namespace.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+ANON = "anon:"
+EMAIL = "email:"
+USER = "user:"
+
+BYTES_MAX = 255
+"""Longest identifier in UTF-8 bytes: the column width most destinations allow."""
+
+EMAIL_FORM = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+ZEROS_FORM = re.compile(r"[0-]+")
+TEMPLATE_FORM = re.compile(r"\{\{.*\}\}|\$\{.*\}|%s|<.*>", re.DOTALL)
+CONTROL_FORM = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+ILLEGAL_LITERALS = frozenset(
+    "anonymous anon guest visitor unknown undefined null nil none n/a na void true false id userid"
+    " user_id anonymousid anonymous_id distinctid distinct_id email not_authenticated not_set"
+    " lmy47d {} [] <nil> -1".split()
+) | {"(not set)", "[object object]"}
+
+
+class Kind(StrEnum):
+    """The three namespaces of identifiers."""
+
+    ANON = "anon"
+    EMAIL = "email"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Illegal:
+    """An identifier that must not be used, and why; the reason holds no raw value."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class IllegalValues:
+    """What never identifies anybody, beyond the built-in rules: the owner's own additions.
+
+    ``literals`` and ``patterns`` (full match) are compared after trimming, stripping one pair of
+    quotes and lower-casing, and apply to the kind they are listed under.
+    """
+
+    literals: dict[Kind, frozenset[str]] = field(default_factory=dict)
+    patterns: dict[Kind, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def compiled(self) -> dict[Kind, tuple[re.Pattern[str], ...]]:
+        return {kind: tuple(map(re.compile, texts)) for kind, texts in self.patterns.items()}
+
+    def forbids(self, kind: Kind, folded: str) -> bool:
+        """Whether the owner of this deployment listed the folded value for this kind."""
+        if folded in self.literals.get(kind, ()):
+            return True
+        return any(pattern.fullmatch(folded) for pattern in self.compiled.get(kind, ()))
+
+
+def read_identifier(raw: object, kind: Kind, illegal: IllegalValues) -> str | Illegal | None:
+    """The cleaned value, why it is illegal, or None where the field means "no id"."""
+    if type(raw) is not str:
+        if raw is None:
+            return None
+        text = _text_of_number(raw)
+        if text is None:
+            return Illegal("it is neither a string nor a whole number")
+        raw = text
+    value = raw.strip()
+    if not value.isascii():
+        value = unicodedata.normalize("NFC", value)
+    if not value:
+        return None
+    reason = illegal_reason(value, kind, illegal)
+    return value if reason is None else Illegal(reason)
+
+
+def illegal_reason(value: str, kind: Kind, illegal: IllegalValues) -> str | None:
+    """Why a trimmed value cannot be an identifier, or None if it can."""
+    if len(value) > BYTES_MAX or len(value.encode("utf-8", "surrogatepass")) > BYTES_MAX:
+        return f"it is longer than {BYTES_MAX} bytes"
+    if CONTROL_FORM.search(value):
+        return "it holds a control character"
+    bare = _without_quotes(value)
+    folded = bare.lower()
+    if folded in ILLEGAL_LITERALS or bare == "NaN" or not folded:
+        return "it is a placeholder, not an id"
+    if ZEROS_FORM.fullmatch(folded):
+        return "it is all zeros"
+    if TEMPLATE_FORM.search(folded):
+        return "it is an unresolved template"
+    if illegal.forbids(kind, folded):
+        return "it is listed as illegal in the configuration"
+    return None
+
+
+def identifier_of_user(value: str) -> str:
+    """``user:…``, or ``email:…`` (lower-cased) where the whole userId is one e-mail address."""
+    if "@" in value and EMAIL_FORM.fullmatch(value):
+        return EMAIL + value.lower()
+    return USER + value
+
+
+def identifier_of_address(raw: object, illegal: IllegalValues) -> str | None:
+    """``email:…`` for a trait that is one legal e-mail address, else None."""
+    if not isinstance(raw, str) or "@" not in raw:
+        return None
+    value = read_identifier(raw, Kind.EMAIL, illegal)
+    if not isinstance(value, str) or not EMAIL_FORM.fullmatch(value):
+        return None
+    return EMAIL + value.lower()
+
+
+def _text_of_number(raw: object) -> str | None:
+    if isinstance(raw, bool):
+        return None
+    if isinstance(raw, int):
+        return str(raw)
+    if isinstance(raw, float) and raw.is_integer():
+        return str(int(raw))
+    return None
+
+
+def _without_quotes(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+        return value[1:-1].strip()
+    return value

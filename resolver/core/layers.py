@@ -1,0 +1,182 @@
+"""A layer: what a set of events said, pruned to the statements that can still matter.
+
+A layer is a join-semilattice: ``join`` is commutative, associative and idempotent. Per register
+(a trait or a mark) and restriction it keeps the latest statement, because a withheld winner must
+give way to the newest permitted one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from resolver.core.events import SEEN, Statement
+from resolver.core.policy import Policy
+
+RESTRICTIONS_MAX = 32
+"""Distinct restrictions kept per register: senders use a handful; a bound against junk."""
+
+
+class Layer(NamedTuple):
+    """Statements in ascending stamp order, and per restriction when it was first active (µs)."""
+
+    statements: list[Statement]
+    first: dict[str, int]
+
+
+EMPTY = Layer([], {})
+
+
+def layer_of(statements: list[Statement], policy: Policy) -> Layer:
+    """The layer of some events' statements, in any order, repeats included."""
+    first: dict[str, int] = {}
+    for statement in statements:
+        if SEEN in statement.marks:
+            restriction, eff = statement.restriction, statement.stamp[0]
+            if eff < first.get(restriction, eff + 1):
+                first[restriction] = eff
+    return Layer(prune(in_order(statements), policy), _earliest(first))
+
+
+def join_layers(left: Layer, right: Layer, policy: Policy) -> Layer:
+    """Everything both layers say."""
+    if not right.statements and not right.first:
+        return left
+    if not left.statements and not left.first:
+        return right
+    first = dict(left.first)
+    for restriction, eff in right.first.items():
+        if eff < first.get(restriction, eff + 1):
+            first[restriction] = eff
+    statements = in_order(left.statements + right.statements)
+    return Layer(prune(statements, policy), _earliest(first))
+
+
+def in_order(statements: list[Statement]) -> list[Statement]:
+    """Ascending by stamp, one statement per stamp: what one event said is put together again."""
+    if len(statements) < 2:
+        return statements
+    ordered = sorted(statements, key=_by_stamp)
+    previous = ordered[0].stamp
+    for statement in ordered[1:]:
+        if statement.stamp == previous:
+            return _united(ordered)
+        previous = statement.stamp
+    return ordered
+
+
+def prune(ordered: list[Statement], policy: Policy) -> list[Statement]:
+    """Keeps, per register and restriction, the statement that wins there."""
+    if len(ordered) < 2 and not policy.named:
+        return ordered
+    extremes = _extreme_winners(ordered, policy) if policy.named else {}
+    taken: dict[str, set[str]] = {}
+    kept: list[Statement] = []
+    for statement in reversed(ordered):
+        names = taken.get(statement.restriction)
+        if names is None:
+            names = taken[statement.restriction] = set()
+        if extremes:
+            statement = _without_lost_extremes(statement, extremes)
+        rest = _rest(statement, names)
+        if rest is not None:
+            names.update(rest.traits)
+            names.update(map(_mark_name, rest.marks))
+            kept.append(rest)
+    kept.reverse()
+    return _bounded(kept) if len(taken) > RESTRICTIONS_MAX else kept
+
+
+def _by_stamp(statement: Statement) -> tuple[Any, ...]:
+    return statement.stamp
+
+
+def _mark_name(mark: str) -> str:
+    """A name in a set shared with traits, which never start with two NULs."""
+    return "\0\0" + mark
+
+
+def _rest(statement: Statement, taken: set[str]) -> Statement | None:
+    """The statement without registers that a later one of its restriction states."""
+    traits, marks = statement.traits, statement.marks
+    if not taken.isdisjoint(traits):
+        traits = {name: value for name, value in traits.items() if name not in taken}
+    if any(_mark_name(mark) in taken for mark in marks):
+        marks = {mark: value for mark, value in marks.items() if _mark_name(mark) not in taken}
+    if not traits and not marks:
+        return None
+    if traits is statement.traits and marks is statement.marks:
+        return statement
+    return statement._replace(traits=traits, marks=marks)
+
+
+def _united(ordered: list[Statement]) -> list[Statement]:
+    """One statement per (stamp, restriction); ties between unlike ones fall by their content."""
+    groups: dict[tuple[Any, str], list[Statement]] = {}
+    for statement in ordered:
+        groups.setdefault((statement.stamp, statement.restriction), []).append(statement)
+    united = [_unite(group) if len(group) > 1 else group[0] for group in groups.values()]
+    united.sort(key=lambda statement: (statement.stamp, statement.restriction))
+    return united
+
+
+def _unite(group: list[Statement]) -> Statement:
+    ranked = sorted(group, key=lambda one: (one.message_id, repr(one.traits), repr(one.marks)))
+    traits: dict[str, Any] = {}
+    marks: dict[str, Any] = {}
+    for statement in ranked:
+        traits.update(statement.traits)
+        marks.update(statement.marks)
+    return ranked[-1]._replace(traits=traits, marks=marks)
+
+
+def _extreme_winners(ordered: list[Statement], policy: Policy) -> dict[tuple[str, str], Any]:
+    """The winning rank of each register that keeps an extreme, per restriction."""
+    winners: dict[tuple[str, str], Any] = {}
+    for statement in ordered:
+        for name, value in statement.traits.items():
+            if policy.extreme(name):
+                rank = policy.rank(name, value, statement.stamp)
+                place = (statement.restriction, name)
+                if place not in winners or winners[place][0] < rank:
+                    winners[place] = (rank, statement.stamp)
+    return winners
+
+
+def _without_lost_extremes(
+    statement: Statement, winners: dict[tuple[str, str], Any]
+) -> Statement:
+    def lost(name: str) -> bool:
+        winner = winners.get((statement.restriction, name))
+        return winner is not None and bool(winner[1] != statement.stamp)
+
+    if not any(map(lost, statement.traits)):
+        return statement
+    traits = {name: value for name, value in statement.traits.items() if not lost(name)}
+    return statement._replace(traits=traits)
+
+
+def _bounded(kept: list[Statement]) -> list[Statement]:
+    """At most RESTRICTIONS_MAX statements of each register: the latest."""
+    count: Counter[str] = Counter()
+    bounded: list[Statement] = []
+    for statement in reversed(kept):
+        full = {name for name in _names(statement) if count[name] >= RESTRICTIONS_MAX}
+        rest = _rest(statement, full)
+        if rest is not None:
+            count.update(_names(rest))
+            bounded.append(rest)
+    bounded.reverse()
+    return bounded
+
+
+def _names(statement: Statement) -> Iterable[str]:
+    yield from statement.traits
+    yield from map(_mark_name, statement.marks)
+
+
+def _earliest(first: dict[str, int]) -> dict[str, int]:
+    """In a canonical order, at most RESTRICTIONS_MAX of them: the earliest."""
+    if len(first) < 2:
+        return first
+    ordered = sorted(first.items(), key=lambda entry: (entry[1], entry[0]))
+    return dict(ordered[:RESTRICTIONS_MAX])

@@ -1,0 +1,71 @@
+"""Who owns what was said anonymously: the next login on that device, or its only user.
+
+Nothing is copied and deleted: ownership is computed from the bindings each time, so an event
+that arrives late moves a write to its rightful owner.
+"""
+
+from bisect import bisect_left
+
+from resolver.core.events import Statement
+from resolver.core.identifiers import EMAIL
+
+BUCKET_US = 300_000_000
+"""Bindings within five minutes of each other are one: a burst of logins is one login."""
+POINTS_MAX = 128
+"""Latest points kept beside every identifier's first: a shared device's recent history."""
+
+Points = dict[tuple[int, str], int]
+"""When an identifier was stated on the device: (bucket, identifier) → earliest eff_us there."""
+
+
+def join_points(left: Points, right: Points) -> Points:
+    """Earliest point per bucket and identifier, bounded."""
+    if not right:
+        return left
+    points = dict(left)
+    for place, eff in right.items():
+        if eff < points.get(place, eff + 1):
+            points[place] = eff
+    return bound_points(points) if len(points) > POINTS_MAX else points
+
+
+def bound_points(points: Points) -> Points:
+    """The POINTS_MAX latest points and every identifier's first.
+
+    Ordered by (bucket, identifier), which never changes for a point, so that bounding commutes
+    with joining.
+    """
+    ordered = sorted(points)
+    firsts: dict[str, tuple[int, str]] = {}
+    for place in ordered:
+        firsts.setdefault(place[1], place)
+    kept = set(ordered[-POINTS_MAX:]) | set(firsts.values())
+    return {place: points[place] for place in ordered if place in kept}
+
+
+def owned_statements(
+    statements: list[Statement], points: Points, linked: list[str]
+) -> dict[str, list[Statement]]:
+    """Statements by owner; those that are nobody's stand under ``""``.
+
+    ``linked`` lists the e-mail identifiers that some event on this device stated as a user's
+    ``email`` trait: such an address counts as that user.
+    """
+    if not points:
+        return {"": statements} if statements else {}
+    timeline = sorted((eff, identifier) for (_, identifier), eff in points.items())
+    instants = [eff for eff, _ in timeline]
+    only = _sole_owner({identifier for _, identifier in timeline}, linked)
+    owners: dict[str, list[Statement]] = {}
+    for statement in statements:
+        place = bisect_left(instants, statement.stamp[0])
+        owner = timeline[place][1] if place < len(timeline) else only
+        owners.setdefault(owner, []).append(statement)
+    return owners
+
+
+def _sole_owner(bound: set[str], linked: list[str]) -> str:
+    if len(bound) == 1:
+        return next(iter(bound))
+    people = {one for one in bound if not (one.startswith(EMAIL) and one in linked)}
+    return next(iter(people)) if len(people) == 1 else ""

@@ -1,0 +1,124 @@
+"""Which of several statements of one trait wins, and how objects are merged.
+
+The default needs no look at the trait: the greater (tier, stamp). A trait can be named for
+another rule; a deep trait is split into one register per leaf, so that the rules stay the same.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+PATH_SEPARATOR = "\x1f"
+
+
+class Precedence(StrEnum):
+    """How a trait's statements compare."""
+
+    IDENTIFIED = "identified"
+    LATEST = "latest"
+    FIRST = "first"
+    MAX = "max"
+    MIN = "min"
+
+
+EXTREME = frozenset({Precedence.FIRST, Precedence.MAX, Precedence.MIN})
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The rule for all traits, the rules for named ones, and which merge key by key."""
+
+    everywhere: Precedence = Precedence.IDENTIFIED
+    named: dict[str, Precedence] = field(default_factory=dict)
+    deep: frozenset[str] = frozenset()
+
+    def rule(self, register: str) -> Precedence:
+        """The precedence of a register, which may be a leaf of a deep trait."""
+        if not self.named:
+            return self.everywhere
+        return self.named.get(register.split(PATH_SEPARATOR, 1)[0], self.everywhere)
+
+    def extreme(self, register: str) -> bool:
+        """Whether the register keeps an extreme instead of the latest statement."""
+        return bool(self.named) and self.rule(register) in EXTREME
+
+    def split(self, traits: dict[str, Any]) -> dict[str, Any]:
+        """Registers of traits: a deep trait's leaves each get one; the others stay whole."""
+        if self.deep.isdisjoint(traits):
+            return traits
+        registers: dict[str, Any] = {}
+        for name, value in traits.items():
+            if name in self.deep:
+                _split_into(registers, name, value)
+            else:
+                registers[name] = value
+        return registers
+
+    def rank(self, register: str, value: Any, stamp: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Greater wins among statements of an extreme register; null never competes."""
+        rule = self.rule(register)
+        if value is None:
+            return (0,)
+        if rule is Precedence.FIRST:
+            return (1, *_reversed(stamp))
+        size, amount = _size(value)
+        if rule is Precedence.MIN:
+            return (1, -size, *_reversed((amount,)), stamp)
+        return (1, size, amount, stamp)
+
+
+class _Reversed:
+    """A value that compares the other way round."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Reversed) and bool(self.value == other.value)
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __lt__(self, other: "_Reversed") -> bool:
+        return bool(other.value < self.value)
+
+
+def _reversed(values: tuple[Any, ...]) -> tuple[_Reversed, ...]:
+    return tuple(map(_Reversed, values))
+
+
+def _size(value: Any) -> tuple[int, Any]:
+    """Numbers compare as numbers and texts as texts; anything else ties and the stamp decides."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return 2, value
+    if isinstance(value, str):
+        return 1, value
+    return 0, 0
+
+
+def _split_into(registers: dict[str, Any], path: str, value: Any) -> None:
+    if not isinstance(value, dict) or not value:
+        registers[path] = value
+        return
+    for name, inner in value.items():
+        _split_into(registers, path + PATH_SEPARATOR + name, inner)
+
+
+def assemble(leaves: list[tuple[Any, str, Any]]) -> dict[str, Any]:
+    """Deep traits from (rank, register, value) leaves: later ranks replace what lies below."""
+    traits: dict[str, Any] = {}
+    for _, register, value in sorted(leaves, key=lambda leaf: leaf[:2]):
+        *parents, name = register.split(PATH_SEPARATOR)
+        place = traits
+        for parent in parents:
+            inner = place.get(parent)
+            if not isinstance(inner, dict):
+                inner = place[parent] = {}
+            place = inner
+        if value is None:
+            place.pop(name, None)
+        else:
+            place[name] = dict(value) if isinstance(value, dict) else value
+    return traits

@@ -1,0 +1,152 @@
+"""The three kinds of record, their joins, and what each one contributes to others.
+
+``anon:a`` is a :class:`Device`; ``email:e`` (a lead) and ``user:u`` are a :class:`Person`. A
+record and a delta have the same shape: a batch is folded to one delta per record, and the record
+becomes ``join(record, delta)``. Every join is commutative, associative and idempotent.
+"""
+
+from collections import Counter
+from typing import NamedTuple
+
+from resolver.core.events import DEVICE, SEEN, Stamp, Statement
+from resolver.core.layers import EMPTY, Layer, in_order, join_layers, layer_of
+from resolver.core.ownership import Points, join_points, owned_statements
+from resolver.core.policy import Policy
+
+WRITES_MAX = 128
+"""Latest anonymous writes kept per trait: a device rarely says more before somebody logs in."""
+
+Claim = tuple[Stamp, str]
+"""When a user stated an address as their own, and which user."""
+
+
+class Device(NamedTuple):
+    """``anon:a``: what was said anonymously, who was stated together with it, and when."""
+
+    statements: list[Statement]
+    points: Points
+    linked: list[str]
+
+
+class Contribution(NamedTuple):
+    """What another record shows through this one, stamped with that record's own version."""
+
+    version: int
+    identified: Layer
+    anonymous: Layer
+
+
+class Person(NamedTuple):
+    """``email:e`` or ``user:u``: own writes, contributions by source, the earliest claim."""
+
+    own: Layer
+    sources: dict[str, Contribution]
+    claim: Claim | None
+
+
+Record = Device | Person
+
+NO_DEVICE = Device([], {}, [])
+NO_PERSON = Person(EMPTY, {}, None)
+NOTHING = (EMPTY, EMPTY)
+
+
+def join_devices(left: Device, right: Device, policy: Policy) -> Device:
+    """Everything said on one device."""
+    statements = left.statements
+    if right.statements:
+        statements = in_order(left.statements + right.statements)
+        if len(statements) > WRITES_MAX:
+            statements = bound_writes(statements, policy)
+    linked = left.linked
+    if right.linked and not set(right.linked) <= set(linked):
+        linked = sorted({*linked, *right.linked})
+    return Device(statements, join_points(left.points, right.points), linked)
+
+
+def join_people(left: Person, right: Person, policy: Policy) -> Person:
+    """Everything known of one lead or user."""
+    sources = left.sources
+    if right.sources:
+        sources = dict(left.sources)
+        for source, contribution in right.sources.items():
+            known = sources.get(source)
+            if known is None or known.version < contribution.version:
+                sources[source] = contribution
+    claims = [claim for claim in (left.claim, right.claim) if claim is not None]
+    claim = min(claims) if claims else None
+    return Person(join_layers(left.own, right.own, policy), sources, claim)
+
+
+def bound_writes(ordered: list[Statement], policy: Policy) -> list[Statement]:
+    """The WRITES_MAX latest (or first, greatest, least) writes per register, the earliest SEEN."""
+    earliest = next((one.stamp for one in ordered if SEEN in one.marks), None)
+    count: Counter[str] = Counter()
+    kept: list[Statement] = []
+    extremes = _extreme_writes(ordered, policy) if policy.named else {}
+    for statement in reversed(ordered):
+        traits = {}
+        for name, value in statement.traits.items():
+            if name in extremes:
+                if statement.stamp in extremes[name]:
+                    traits[name] = value
+            elif count[name] < WRITES_MAX:
+                traits[name] = value
+                count[name] += 1
+        marks = {}
+        for mark, value in statement.marks.items():
+            place = "\0\0" + mark
+            count[place] += 1
+            if count[place] <= WRITES_MAX or (mark == SEEN and statement.stamp == earliest):
+                marks[mark] = value
+        if traits or marks:
+            kept.append(statement._replace(traits=traits, marks=marks))
+    kept.reverse()
+    return kept
+
+
+def contributions(device: Device, anon: str, policy: Policy) -> dict[str, tuple[Layer, Layer]]:
+    """What a device shows through each owner: (identified, anonymous) layers."""
+    shares: dict[str, tuple[Layer, Layer]] = {}
+    owned = owned_statements(device.statements, device.points, device.linked)
+    for owner, statements in owned.items():
+        if owner:
+            marked = _marked(statements, DEVICE + anon)
+            shares[owner] = (EMPTY, layer_of(marked, policy))
+    return shares
+
+
+def unowned(device: Device) -> list[Statement]:
+    """The writes that are nobody's: the profile ``anon:a`` itself."""
+    return owned_statements(device.statements, device.points, device.linked).get("", [])
+
+
+def lead_contributions(lead: Person, policy: Policy) -> dict[str, tuple[Layer, Layer]]:
+    """What a lead shows through its owner, the user of the earliest claim."""
+    if lead.claim is None:
+        return {}
+    anonymous = EMPTY
+    for contribution in lead.sources.values():
+        anonymous = join_layers(anonymous, contribution.anonymous, policy)
+    share = (lead.own, anonymous)
+    return {} if share == NOTHING else {lead.claim[1]: share}
+
+
+def _marked(statements: list[Statement], mark: str) -> list[Statement]:
+    """The statements with a mark, so that whose device it was outlives pruning."""
+    return [one._replace(marks={**one.marks, mark: None}) for one in statements]
+
+
+def _extreme_writes(ordered: list[Statement], policy: Policy) -> dict[str, set[Stamp]]:
+    """The stamps of the WRITES_MAX best writes of each register that keeps an extreme."""
+    ranked: dict[str, list[tuple[object, Stamp]]] = {}
+    for statement in ordered:
+        for name, value in statement.traits.items():
+            if policy.extreme(name):
+                rank = policy.rank(name, value, statement.stamp)
+                ranked.setdefault(name, []).append((rank, statement.stamp))
+    best: dict[str, set[Stamp]] = {}
+    for name, writes in ranked.items():
+        writes.sort(reverse=True)  # type: ignore[arg-type]
+        best[name] = {stamp for _, stamp in writes[:WRITES_MAX]}
+    return best

@@ -1,0 +1,96 @@
+"""Instants as integer microseconds since the Unix epoch, and their ISO 8601 text."""
+
+import math
+from datetime import UTC, date, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+OLDEST_US = 946_684_800_000_000
+"""2000-01-01: an event stated before it comes from a clock that was never set."""
+MILLISECONDS_FROM = 1e11
+"""A number from here on counts milliseconds, below it seconds (year 5138 in seconds)."""
+
+
+def instant_us(stated: object) -> int | None:
+    """The instant of an ISO 8601 text (no zone = UTC) or an epoch number, else None."""
+    if type(stated) is str:
+        moment = parse_iso(stated)
+        return None if moment is None else microseconds_of(moment)
+    return epoch_us(stated)
+
+
+def epoch_us(stated: object) -> int | None:
+    """The instant of a number of seconds, or of milliseconds from 1e11 on, else None."""
+    if isinstance(stated, bool) or not isinstance(stated, int | float):
+        return None
+    if isinstance(stated, float) and not math.isfinite(stated):
+        return None
+    scale = 1_000_000 if abs(stated) < MILLISECONDS_FROM else 1_000
+    return round(stated * scale)
+
+
+def parse_iso(text: str) -> datetime | None:
+    """An aware datetime of an ISO 8601 text with dashes; digits alone are never a date."""
+    text = text.strip()
+    if len(text) < 10 or text[4] != "-":
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def microseconds_of(moment: datetime) -> int:
+    """Exact, because a float holds microseconds of this era to a fifth of one."""
+    return round(moment.timestamp() * 1e6)
+
+
+def iso_utc(instant: int) -> str | None:
+    """``2019-08-24T14:15:22Z``, with a fraction only if it is not zero; None past year 9999."""
+    try:
+        moment = EPOCH + MICROSECOND * instant
+    except OverflowError:
+        return None
+    text = moment.strftime("%Y-%m-%dT%H:%M:%S") if moment.year >= 1000 else _early_text(moment)
+    if moment.microsecond:
+        text += f".{moment.microsecond:06d}".rstrip("0")
+    return text + "Z"
+
+
+def read_date_time(value: object) -> str | None:
+    """A date-time trait as ISO 8601 UTC: from ISO 8601, RFC 2822 or an epoch number."""
+    if isinstance(value, str):
+        moment = parse_iso(value) or _parse_rfc2822(value)
+        if moment is None:
+            return None
+        try:
+            return iso_utc((moment - EPOCH) // MICROSECOND)
+        except OverflowError:
+            return None
+    instant = epoch_us(value)
+    return None if instant is None else iso_utc(instant)
+
+
+def read_date(value: object) -> str | None:
+    """A calendar date as ``YYYY-MM-DD``; a text's date is the one it states, in its own zone."""
+    if isinstance(value, str):
+        moment = parse_iso(value) or _parse_rfc2822(value)
+        return None if moment is None else date.isoformat(moment.date())
+    text = read_date_time(value)
+    return None if text is None else text[:10]
+
+
+def _parse_rfc2822(text: str) -> datetime | None:
+    if "," not in text and ":" not in text:
+        return None
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _early_text(moment: datetime) -> str:
+    return moment.replace(microsecond=0, tzinfo=None).isoformat()

@@ -1,0 +1,119 @@
+"""Traits as the resolver keeps them: reserved names in one spelling and one type."""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from resolver.core.times import read_date, read_date_time
+
+Traits = dict[str, Any]
+
+STRING_TRAITS = frozenset(
+    "avatar description email firstName gender id lastName name phone title username website".split()
+)
+RESERVED_TRAITS = STRING_TRAITS | {"address", "age", "birthday", "company", "createdAt"}
+INNER_NAMES = {
+    "address": ("city", "country", "postalCode", "state", "street"),
+    "company": ("name", "id", "industry", "employee_count", "plan"),
+}
+NUMBER_FORM = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
+MEMO_SIZE = 16_384
+"""Spellings remembered: a product has hundreds of trait names, a sender of junk is bounded."""
+
+
+def fold_name(name: str) -> str:
+    """How spellings are compared: lower case, without ``_``, ``-`` and spaces."""
+    return name.lower().replace("_", "").replace("-", "").replace(" ", "")
+
+
+CANONICAL = {fold_name(name): name for name in RESERVED_TRAITS}
+CANONICAL_INNER = {
+    trait: {fold_name(name): name for name in names} for trait, names in INNER_NAMES.items()
+}
+
+
+@lru_cache(maxsize=MEMO_SIZE)
+def canonical_name(name: str) -> str:
+    """The reserved spelling of a trait's name, or the name as it came."""
+    return CANONICAL.get(fold_name(name), name)
+
+
+@lru_cache(maxsize=MEMO_SIZE)
+def is_plain(name: str) -> bool:
+    """Whether a trait's name and value are kept just as they come."""
+    return canonical_name(name) == name and name not in RESERVED_TRAITS
+
+
+def normalise_traits(stated: Traits) -> tuple[Traits, list[str]]:
+    """The traits in canonical names and types, and the names that could not be converted."""
+    traits: Traits = {}
+    unconverted: list[str] = []
+    for name, value in stated.items():
+        if is_plain(name):
+            traits[name] = value
+            continue
+        canonical = canonical_name(name)
+        if canonical != name and (canonical in stated or canonical in traits):
+            continue
+        traits[canonical], converted = convert(canonical, value)
+        if not converted:
+            unconverted.append(canonical)
+    return traits, unconverted
+
+
+def convert(name: str, value: Any) -> tuple[Any, bool]:
+    """A reserved trait's value in its type, and whether it could be had; null stays null."""
+    if value is None:
+        return None, True
+    if name in STRING_TRAITS:
+        if type(value) is str:
+            return value, True
+        return _or_as_it_came(_read_string, value)
+    if name in INNER_NAMES:
+        return _rename_inner(name, value), True
+    return _or_as_it_came(READERS[name], value)
+
+
+def _or_as_it_came(read: Callable[[Any], Any], value: Any) -> tuple[Any, bool]:
+    converted = read(value)
+    return (value, False) if converted is None else (converted, True)
+
+
+def _read_string(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _read_number(value: Any) -> int | float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    if not NUMBER_FORM.fullmatch(text):
+        return None
+    return float(text) if "." in text else int(text)
+
+
+def _rename_inner(trait: str, value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    names = CANONICAL_INNER[trait]
+    renamed: Traits = {}
+    for name, inner in value.items():
+        canonical = names.get(fold_name(name), name)
+        if canonical != name and (canonical in value or canonical in renamed):
+            continue
+        renamed[canonical] = inner
+    return renamed
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "age": _read_number,
+    "createdAt": read_date_time,
+    "birthday": read_date,
+}

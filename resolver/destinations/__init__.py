@@ -1,0 +1,1 @@
+"""What one destination sees, and in which form."""

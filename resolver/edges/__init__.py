@@ -1,0 +1,1 @@
+"""Thin edges: one library per file; they translate errors and decide nothing."""

@@ -1,0 +1,78 @@
+"""Turns what a swap entails into messages of the destinations and of the changelog."""
+
+from typing import Any
+
+from resolver.core.policy import Policy
+from resolver.core.profiles import Profile, project
+from resolver.joining import Joined, Known, Output
+from resolver.ports import Revision, Sink
+
+Emitted = dict[str, tuple[int, set[str]]]
+"""By key: the version that was emitted last, and the destinations it went to."""
+
+
+class Emitter:
+    """Produces outputs; remembers what was emitted since it was last cleared."""
+
+    def __init__(self, sink: Sink, policy: Policy, changelog_topic: str | None) -> None:
+        self.sink = sink
+        self.policy = policy
+        self.changelog_topic = changelog_topic
+        self.emitted: Emitted = {}
+
+    def emit(self, joined: Joined, raw: bytes, *, settled: bool, caused_by: str) -> None:
+        """Produces a swapped record's outputs and its changelog entry."""
+        for output in joined.outputs:
+            self._produce(output, joined.key, self._revise(joined, output, settled, caused_by))
+        self._log(joined.key, raw)
+        names = {output.target.name for output in joined.outputs}
+        self.emitted[joined.key] = (joined.version, names)
+
+    def emit_again(self, key: str, known: Known, raw: bytes, outputs: list[Output]) -> None:
+        """Produces the newest state of a key that was emitted and has moved since."""
+        _, names = self.emitted[key]
+        for output in outputs:
+            if output.target.name in names:
+                merged = output.profile.merged if output.profile is not None else []
+                revision = Revision(known.version, merged, None, None, "")
+                self._produce(output, key, revision)
+        self._log(key, raw)
+        self.emitted[key] = (known.version, names)
+
+    def _produce(self, output: Output, key: str, revision: Revision) -> None:
+        value = None
+        if output.stable is not None and output.profile is not None:
+            value = output.target.formatter.finish(output.stable, output.profile, revision)
+        self.sink.produce(output.target.topic, key, value)
+
+    def _log(self, key: str, raw: bytes) -> None:
+        if self.changelog_topic is not None:
+            self.sink.produce(self.changelog_topic, key, raw)
+
+    def _revise(self, joined: Joined, output: Output, settled: bool, caused_by: str) -> Revision:
+        """What changed for this destination; unknown where the last state was in doubt."""
+        profile = output.profile
+        if profile is None:
+            return Revision(joined.version, [], None, None, caused_by)
+        if not settled:
+            return Revision(joined.version, profile.merged, None, None, caused_by)
+        old = None
+        if joined.before is not None:
+            old = project(joined.before, joined.key, output.target.audience, self.policy)
+        merged, changed, removed = compare(old, profile)
+        return Revision(joined.version, merged, changed, removed, caused_by)
+
+
+def compare(old: Profile | None, new: Profile) -> tuple[list[str], list[str], list[str]]:
+    """(merged, changed, removed) of a profile against what was shown before."""
+    if old is None:
+        return new.merged, sorted(new.traits), []
+    before: dict[str, Any] = old.traits
+    changed = [
+        name for name, value in new.traits.items() if name not in before or before[name] != value
+    ]
+    removed = [name for name in before if name not in new.traits]
+    merged = new.merged
+    if merged and old.merged:
+        merged = [source for source in merged if source not in old.merged]
+    return merged, sorted(changed), sorted(removed)

@@ -1,0 +1,182 @@
+"""One record's step: join what a batch says into it, and decide what follows.
+
+Pure but for the encoder it is given: states in, a swap with its outputs and deliveries out.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+from resolver.core.consent import Audience
+from resolver.core.identifiers import ANON, EMAIL
+from resolver.core.layers import Layer
+from resolver.core.policy import Policy
+from resolver.core.profiles import Profile, project
+from resolver.core.records import (
+    NO_DEVICE,
+    NO_PERSON,
+    NOTHING,
+    Contribution,
+    Device,
+    Person,
+    Record,
+    contributions,
+    join_devices,
+    join_people,
+    lead_contributions,
+)
+from resolver.ports import Formatter
+from resolver.state import GONE, State
+
+DIGEST_BYTES = 8
+"""Two payloads of one key look alike by accident once in 2^64 changes."""
+
+
+class Target(NamedTuple):
+    """A destination, compiled: who reads it, where it goes, how its payloads are made."""
+
+    name: str
+    topic: str
+    audience: Audience
+    formatter: Formatter
+
+
+class Known(NamedTuple):
+    """What is stored under a key: version 0 and no state where there is nothing."""
+
+    version: int
+    state: State | None
+
+
+class Output(NamedTuple):
+    """What should now be under a key of one destination; ``stable`` None: nothing, a tombstone."""
+
+    target: Target
+    stable: bytes | None
+    profile: Profile | None
+
+
+class Joined(NamedTuple):
+    """A record's next state with what its swap entails."""
+
+    key: str
+    expected: int
+    version: int
+    state: State
+    before: Record | None
+    outputs: list[Output]
+    deliveries: dict[str, Contribution]
+
+
+class Tag(NamedTuple):
+    """The transaction in which outputs and deliveries travel."""
+
+    incarnation: str
+    sequence: int
+
+
+def join_records(left: Record | None, right: Record, policy: Policy) -> Record:
+    """The join of two records of the same kind; None is the empty one."""
+    if isinstance(right, Device):
+        return join_devices(left if isinstance(left, Device) else NO_DEVICE, right, policy)
+    return join_people(left if isinstance(left, Person) else NO_PERSON, right, policy)
+
+
+def shares_of(record: Record | None, key: str, policy: Policy) -> dict[str, tuple[Layer, Layer]]:
+    """What a record shows through others, by the identifier of each."""
+    if isinstance(record, Device):
+        return contributions(record, key, policy) if record.points else {}
+    if isinstance(record, Person) and key.startswith(EMAIL):
+        return lead_contributions(record, policy)
+    return {}
+
+
+class Joiner:
+    """Joins deltas into records and says what must be swapped, emitted and delivered."""
+
+    def __init__(self, targets: Sequence[Target], policy: Policy) -> None:
+        self.targets = targets
+        self.policy = policy
+
+    def join(
+        self, key: str, known: Known, delta: Record, *, settled: bool, tag: Tag, now_ms: int
+    ) -> Joined | None:
+        """The next state; None if nothing changes and all outputs are known committed."""
+        old = known.state
+        before = old.record if old is not None else None
+        record = join_records(before, delta, self.policy)
+        if settled and record == before:
+            return None
+        version = max(known.version + 1, now_ms)
+        shares = shares_of(record, key, self.policy)
+        outbox = self._outbox(key, old, shares, settled)
+        deliveries = {
+            receiver: Contribution(version, *shares.get(receiver, NOTHING)) for receiver in outbox
+        }
+        outputs, shown = self._outputs(key, record, old, settled)
+        state = State(record, tag.incarnation, tag.sequence, outbox, shown)
+        return Joined(key, known.version, version, state, before, outputs, deliveries)
+
+    def project_all(self, key: str, record: Record) -> list[Output]:
+        """What every destination should have under the key; folds once per distinct view."""
+        outputs: list[Output] = []
+        views: dict[tuple[bool, ...], Profile | None] = {}
+        restrictions = restrictions_of(record) if len(self.targets) > 1 else ()
+        for target in self.targets:
+            view = tuple(map(target.audience.may_see, restrictions))
+            if view in views and restrictions:
+                profile = views[view]
+            else:
+                profile = views[view] = project(record, key, target.audience, self.policy)
+            stable = None if profile is None else target.formatter.stable(profile)
+            outputs.append(Output(target, stable, profile))
+        return outputs
+
+    def _outbox(
+        self,
+        key: str,
+        old: State | None,
+        shares: dict[str, tuple[Layer, Layer]],
+        settled: bool,
+    ) -> list[str]:
+        """Whose contribution changed, with what is still under way from before."""
+        if not shares and (old is None or not key.startswith((ANON, EMAIL))):
+            return []
+        shared = shares_of(old.record, key, self.policy) if old is not None else {}
+        changed = {one for one in shares if shares[one] != shared.get(one)}
+        changed |= shared.keys() - shares.keys()
+        if old is not None and not settled:
+            changed.update(old.outbox)
+        return sorted(changed)
+
+    def _outputs(
+        self, key: str, record: Record, old: State | None, settled: bool
+    ) -> tuple[list[Output], dict[str, bytes]]:
+        """What must be emitted, and the digest of what each destination is shown."""
+        before = old.shown if old is not None else {}
+        due: list[Output] = []
+        shown: dict[str, bytes] = {}
+        for output in self.project_all(key, record):
+            name = output.target.name
+            known = before.get(name)
+            if output.stable is not None:
+                digest = blake2b(output.stable, digest_size=DIGEST_BYTES).digest()
+            elif known is not None:
+                digest = GONE
+            else:
+                continue
+            shown[name] = digest
+            if not settled or digest != known:
+                due.append(output)
+        return due, shown
+
+
+def restrictions_of(record: Record) -> tuple[str, ...]:
+    """Every restriction that some write of the record came with."""
+    if isinstance(record, Device):
+        return tuple({one.restriction for one in record.statements})
+    found = {one.restriction for one in record.own.statements} | record.own.first.keys()
+    for contribution in record.sources.values():
+        for layer in (contribution.identified, contribution.anonymous):
+            found |= {one.restriction for one in layer.statements} | layer.first.keys()
+    return tuple(found)

@@ -1,0 +1,126 @@
+"""What the work needs from the world: source, decoder, codec, store, sink, clock.
+
+Contracts only. Every implementation raises ``Unavailable`` while its service is away.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from resolver.core.events import Warned
+from resolver.core.profiles import Profile
+from resolver.state import State
+
+Headers = list[tuple[str, bytes]]
+
+
+class Message(NamedTuple):
+    """A record of a raw topic as it lies there; ``timestamp_ms`` is the broker's or producer's."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers | None = None
+
+
+class Swap(NamedTuple):
+    """Replace the state under ``key`` if its version is still ``expected`` (0: there is none)."""
+
+    key: str
+    expected: int
+    version: int
+    state: bytes
+
+
+class Stored(NamedTuple):
+    """A state as the store has it."""
+
+    version: int
+    state: bytes
+
+
+ABSENT = Stored(0, b"")
+
+
+class Store(Protocol):
+    """Profiles' records and the table of commits. Every verb takes a batch, in one round trip."""
+
+    def load(self, keys: Sequence[str]) -> list[Stored]:
+        """The states in the keys' order; ``ABSENT`` where there is none."""
+        ...
+
+    def swap(self, swaps: Sequence[Swap]) -> list[Stored | None]:
+        """For each: None if it was done, else what is there instead. Durable on return."""
+        ...
+
+    def versions(self, keys: Sequence[str]) -> list[int]:
+        """The versions in the keys' order; 0 where there is none."""
+        ...
+
+    def commits(self, incarnations: Sequence[str]) -> Mapping[str, int]:
+        """The highest committed sequence of each incarnation that is known."""
+        ...
+
+    def note_commit(self, incarnation: str, sequence: int) -> None:
+        """Everything tagged up to ``sequence`` by this incarnation is committed."""
+        ...
+
+
+class Sink(Protocol):
+    """Where outputs go. ``flush`` returns once everything produced is in the log."""
+
+    def produce(
+        self, topic: str, key: str, value: bytes | None, headers: Headers | None = None
+    ) -> None: ...
+
+    def bury(self, message: Message, headers: Headers) -> None:
+        """Produces a dead letter: the message's own bytes, key and headers, plus these headers."""
+        ...
+
+    def flush(self) -> None: ...
+
+
+class Decoder(Protocol):
+    """Raw bytes to a JSON-like object."""
+
+    def decode(self, topic: str, value: bytes, warned: list[Warned]) -> dict[str, Any]:
+        """The event; appends what was mended to ``warned``; raises BadEvent."""
+        ...
+
+
+class StateCodec(Protocol):
+    """Records to bytes and back; reads the last release's states too."""
+
+    def encode(self, state: State) -> bytes: ...
+
+    def decode(self, key: str, raw: bytes) -> State: ...
+
+
+class Revision(NamedTuple):
+    """What a payload says about its own change; ``changed`` is None where that is unknown."""
+
+    version: int
+    merged: list[str]
+    changed: list[str] | None
+    removed: list[str] | None
+    caused_by: str
+
+
+class Formatter(Protocol):
+    """A destination's payloads as bytes."""
+
+    def stable(self, profile: Profile) -> bytes | None:
+        """All of the payload that a digest covers; None where nothing belongs under the key."""
+        ...
+
+    def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
+        """The message: the stable part with the revision."""
+        ...
+
+
+class Clock(Protocol):
+    """The only source of time of the pipeline."""
+
+    def now_ms(self) -> int: ...
