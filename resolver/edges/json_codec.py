@@ -1,0 +1,160 @@
+"""JSON in and out: a fast decoder, and a slow one that salvages what real SDKs send."""
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from resolver.core.events import Warned
+from resolver.errors import BadEvent, Fault
+
+BYTES_MAX = 256 * 1024
+DEPTH_MAX = 32
+KEYS_MAX = 1_000
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+LONG_NUMBER = re.compile(rb"[0-9]{19}")
+"""Nineteen digits in a row may be an integer beyond 64 bits: such an event is read slowly."""
+SURROGATE = re.compile("[\ud800-\udfff]")
+ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+class _Constant:
+    """Stands for NaN, Infinity or -Infinity while an event is salvaged."""
+
+
+class JsonDecoder:
+    """Decodes events; ``decode`` never raises anything but BadEvent, whatever the bytes."""
+
+    def __init__(self) -> None:
+        self._fast = msgspec.json.Decoder().decode
+
+    def decode(self, topic: str, value: bytes, warned: list[Warned]) -> dict[str, Any]:
+        """The event as plain JSON values; ``warned`` collects what was mended."""
+        if len(value) > BYTES_MAX:
+            raise BadEvent(Fault.TOO_LARGE, f"more than {BYTES_MAX} bytes")
+        if LONG_NUMBER.search(value):
+            event = _salvage(value, warned)
+        else:
+            try:
+                event = self._fast(value)
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+                event = _salvage(value, warned)
+        if type(event) is not dict:
+            raise BadEvent(Fault.NOT_AN_EVENT, "the value is no JSON object")
+        if not isinstance(event.get("type"), str | None):
+            raise BadEvent(Fault.NOT_AN_EVENT, "its type is no string")
+        if value.count(b"{") + value.count(b"[") > DEPTH_MAX or value.count(b":") > KEYS_MAX:
+            check_shape(event)
+        return event
+
+
+def check_shape(event: Any) -> None:
+    """Raises BadEvent beyond DEPTH_MAX levels or KEYS_MAX keys at one level; never recurses."""
+    level = [event]
+    for _ in range(DEPTH_MAX):
+        below: list[Any] = []
+        for node in level:
+            if isinstance(node, dict):
+                if len(node) > KEYS_MAX:
+                    raise BadEvent(Fault.TOO_LARGE, f"over {KEYS_MAX} keys at one level")
+                below.extend(node.values())
+            else:
+                below.extend(node)
+        level = [node for node in below if isinstance(node, dict | list)]
+        if not level:
+            return
+    raise BadEvent(Fault.TOO_LARGE, f"nested deeper than {DEPTH_MAX}")
+
+
+def _salvage(value: bytes, warned: list[Warned]) -> Any:
+    """Reads what the strict decoder refuses; drops traits that hold NaN, mends surrogates."""
+    if value.count(b"{") + value.count(b"[") > DEPTH_MAX and _depth(value) > DEPTH_MAX:
+        raise BadEvent(Fault.TOO_LARGE, f"nested deeper than {DEPTH_MAX}")
+    found: set[Warned] = set()
+    constant = _Constant()
+
+    def read_constant(_: str) -> _Constant:
+        found.add(Warned.SALVAGED_CONSTANT)
+        return constant
+
+    def read_int(digits: str) -> int | str:
+        if len(digits) < 19 or (len(digits) < 21 and INT_MIN <= int(digits) <= INT_MAX):
+            return int(digits)
+        found.add(Warned.BIG_INTEGER)
+        return digits
+
+    def read_float(digits: str) -> float | _Constant:
+        number = float(digits)
+        return number if number - number == 0 else read_constant(digits)
+
+    try:
+        text = value.decode("utf-8", "surrogatepass")
+        event = json.loads(
+            text, parse_constant=read_constant, parse_int=read_int, parse_float=read_float
+        )
+    except (ValueError, RecursionError) as error:
+        raise BadEvent(Fault.UNDECODABLE, "the value is not JSON") from error
+    if Warned.SALVAGED_CONSTANT in found and isinstance(event, dict):
+        event = _without_constants(event)
+    if SURROGATE.search(text) or ESCAPED_SURROGATE.search(value):
+        event = _mend_surrogates(event, found)
+    warned.extend(sorted(found))
+    return event
+
+
+def _depth(value: bytes) -> int:
+    """Nesting by brackets outside of strings."""
+    depth = deepest = 0
+    for token in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', value):
+        first = token[0][0]
+        if first in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif first in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _holds_constant(node: Any) -> bool:
+    if isinstance(node, dict):
+        return any(map(_holds_constant, node.values()))
+    if isinstance(node, list):
+        return any(map(_holds_constant, node))
+    return isinstance(node, _Constant)
+
+
+def _without_constants(event: dict[str, Any]) -> dict[str, Any]:
+    """Drops each top-level trait that holds a constant; elsewhere the constant becomes null."""
+    for holder in (event, event.get("context")):
+        traits = holder.get("traits") if isinstance(holder, dict) else None
+        if isinstance(traits, dict):
+            for name in [name for name, value in traits.items() if _holds_constant(value)]:
+                del traits[name]
+    cleaned = _nulled(event)
+    return cleaned if isinstance(cleaned, dict) else {}
+
+
+def _nulled(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {name: _nulled(value) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_nulled(value) for value in node]
+    return None if isinstance(node, _Constant) else node
+
+
+def _mend_surrogates(node: Any, found: set[Warned]) -> Any:
+    """Lone surrogates become U+FFFD, in keys and values."""
+    if isinstance(node, str):
+        if not SURROGATE.search(node):
+            return node
+        found.add(Warned.SALVAGED_SURROGATE)
+        return SURROGATE.sub("\ufffd", node)
+    if isinstance(node, dict):
+        return {
+            _mend_surrogates(name, found): _mend_surrogates(value, found)
+            for name, value in node.items()
+        }
+    if isinstance(node, list):
+        return [_mend_surrogates(value, found) for value in node]
+    return node

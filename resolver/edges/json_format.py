@@ -1,0 +1,44 @@
+"""Profiles as JSON messages.
+
+The stable part is encoded once: its digest decides whether anything is sent, and the message is
+those same bytes with the revision spliced in, so that nothing is encoded twice.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from resolver.core.profiles import Profile
+from resolver.ports import Revision
+
+
+class JsonFormatter:
+    """Encodes what ``shape`` makes of a profile; its last member must be the object ``profile``."""
+
+    def __init__(self, shape: Callable[[Profile], dict[str, Any] | None]) -> None:
+        self._shape = shape
+        self._stable = msgspec.json.Encoder(order="sorted").encode
+        self._encode = msgspec.json.Encoder().encode
+
+    def stable(self, profile: Profile) -> bytes | None:
+        shaped = self._shape(profile)
+        if shaped is None:
+            return None
+        about = shaped.pop("profile")
+        return self._stable(shaped)[:-1] + b',"profile":' + self._stable(about) + b"}"
+
+    def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
+        spliced = self._encode(
+            {
+                "version": revision.version,
+                "merged": revision.merged,
+                "changed": revision.changed,
+                "removed": revision.removed,
+                "causedBy": revision.caused_by,
+            }
+        )
+        message_id = self._encode(f"{profile.id}@{revision.version}")
+        return b"".join(
+            (stable[:-2], b",", spliced[1:-1], b'},"messageId":', message_id, b"}")
+        )

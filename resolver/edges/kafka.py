@@ -1,0 +1,278 @@
+"""Kafka through confluent-kafka: a source that polls batches, a sink that commits them.
+
+Every librdkafka error is translated: away (``Unavailable``), given up (``TransactionAborted``),
+replaced by another worker (``Fenced``).
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+
+from resolver.errors import ConfigError, Fenced, TransactionAborted, Unavailable
+from resolver.ports import Headers, Message
+
+FENCED = {
+    KafkaError._FENCED,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.FENCED_INSTANCE_ID,
+}
+UNUSABLE_TOPIC = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+}
+FLUSH_S_MAX = 120.0
+"""A flush that takes longer than librdkafka's message timeout has already failed."""
+HEARTBEAT_POLL_S = 0.1
+"""How long a waiting worker serves its group membership at a time."""
+
+Partitions = list[tuple[str, int]]
+
+
+class KafkaSource:
+    """Consumes raw topics as a member of a group; positions are its own, commits the sink's."""
+
+    def __init__(self, settings: dict[str, Any], topics: Sequence[str]) -> None:
+        own: dict[str, Any] = {
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "fetch.wait.max.ms": 20,
+            "queued.min.messages": 20_000,
+            **settings,
+        }
+        if own.get("group.protocol") == "consumer":
+            own.pop("partition.assignment.strategy")
+            own.pop("session.timeout.ms", None)
+        self.consumer = Consumer(own)
+        self.topics = list(topics)
+        self.assigned: set[tuple[str, int]] = set()
+
+    def subscribe(self, on_revoke: Callable[[Partitions], None]) -> None:
+        """Joins the group; ``on_revoke`` runs before partitions are given up or after a loss."""
+
+        def assign(_: Consumer, partitions: list[TopicPartition]) -> None:
+            self.assigned |= {(one.topic, one.partition) for one in partitions}
+
+        def revoke(_: Consumer, partitions: list[TopicPartition]) -> None:
+            gone = [(one.topic, one.partition) for one in partitions]
+            on_revoke(gone)
+            self.assigned -= set(gone)
+
+        self.consumer.subscribe(self.topics, on_assign=assign, on_revoke=revoke, on_lost=revoke)
+
+    def poll(self, wait_s: float, messages_max: int) -> list[Message]:
+        """What has arrived, after waiting at most ``wait_s`` for the first of it."""
+        first = self.consumer.poll(wait_s)
+        if first is None:
+            return []
+        raw = [first]
+        if messages_max > 1:
+            raw += self.consumer.consume(messages_max - 1, 0)
+        messages = []
+        for one in raw:
+            error = one.error()
+            if error is None:
+                messages.append(_message(one))
+            elif error.code() in UNUSABLE_TOPIC or error.fatal():
+                raise _translated(KafkaException(error))
+        return messages
+
+    def heartbeat(self) -> None:
+        """Stays in the group while no messages are wanted: all partitions are paused."""
+        self.consumer.pause(self.consumer.assignment())
+        early = self.consumer.poll(HEARTBEAT_POLL_S)
+        self.consumer.resume(self.consumer.assignment())
+        if early is not None and early.error() is None:
+            self.rewind({(early.topic(), early.partition()): early.offset()})
+
+    def rewind(self, offsets: dict[tuple[str, int], int]) -> None:
+        """Reads on from these offsets, where the partition is still this member's."""
+        for (topic, partition), offset in offsets.items():
+            if (topic, partition) in self.assigned:
+                self.consumer.seek(TopicPartition(topic, partition, offset))
+
+    def commit(self, offsets: dict[tuple[str, int], int]) -> None:
+        """Commits without a transaction."""
+        try:
+            self.consumer.commit(offsets=_positions(offsets), asynchronous=False)
+        except KafkaException as error:
+            raise _translated(error) from error
+
+    def lag(self) -> int:
+        """Messages behind, as far as the client knows without asking the broker."""
+        total = 0
+        for one in self.consumer.position(self.consumer.assignment()):
+            _, high = self.consumer.get_watermark_offsets(one, cached=True)
+            if one.offset >= 0 and high >= 0:
+                total += max(0, high - one.offset)
+        return total
+
+    def close(self) -> None:
+        self.consumer.close()
+
+
+class KafkaSink:
+    """Produces within transactions (exactly once) or without (at least once)."""
+
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        source: KafkaSource,
+        dead_letter_topic: str,
+        transactional_id: str | None,
+    ) -> None:
+        self.source = source
+        self.settings: dict[str, Any] = {
+            "acks": "all",
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",
+            "linger.ms": 5,
+            "batch.size": 1_000_000,
+            "batch.num.messages": 100_000,
+            "compression.type": "lz4",
+            "queue.buffering.max.messages": 1_000_000,
+            "queue.buffering.max.kbytes": 262_144,
+            "delivery.report.only.error": True,
+            **settings,
+        }
+        if transactional_id is not None:
+            self.settings["transactional.id"] = transactional_id
+        self.dead_letter_topic = dead_letter_topic
+        self.transactional = transactional_id is not None
+        self.failed: KafkaError | None = None
+        self._producer: Producer | None = None
+
+    def begin(self) -> None:
+        """Opens a transaction, with a new producer if the last one had to be given up."""
+        self.failed = None
+        try:
+            if self._producer is None:
+                self._producer = Producer({**self.settings, "on_delivery": self._delivered})
+                if self.transactional:
+                    self._producer.init_transactions(60)
+            if self.transactional:
+                self._producer.begin_transaction()
+        except KafkaException as error:
+            self._producer = None
+            raise _translated(error) from error
+
+    def produce(
+        self, topic: str, key: str, value: bytes | None, headers: Headers | None = None
+    ) -> None:
+        self._send(topic, key.encode(), value, headers)
+
+    def bury(self, message: Message, headers: Headers) -> None:
+        kept = [*(message.headers or []), *headers]
+        self._send(self.dead_letter_topic, message.key, message.value, kept)
+
+    def flush(self) -> None:
+        left = self._open().flush(FLUSH_S_MAX)
+        if left or self.failed is not None:
+            reason = self.failed.str() if self.failed is not None else "no answer in time"
+            raise Unavailable(f"Kafka: outputs were not delivered: {reason}")
+
+    def commit_offsets(self, offsets: dict[tuple[str, int], int]) -> None:
+        """Commits offsets with everything produced since ``begin``."""
+        if not self.transactional:
+            self.source.commit(offsets)
+            return
+        producer = self._open()
+        try:
+            group = self.source.consumer.consumer_group_metadata()
+            producer.send_offsets_to_transaction(_positions(offsets), group, 30)
+            producer.commit_transaction(60)
+        except KafkaException as error:
+            self._give_up(error)
+            raise _translated(error) from error
+
+    def abort(self) -> None:
+        """Gives the open transaction up; never raises, a producer in doubt is replaced."""
+        producer = self._producer
+        if producer is None:
+            return
+        if not self.transactional:
+            self.close()
+            return
+        try:
+            producer.abort_transaction(30)
+        except KafkaException:
+            self.close()
+
+    def close(self) -> None:
+        """Drops the producer with whatever it still holds."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.purge()
+            producer.poll(0)
+
+    def _give_up(self, error: KafkaException) -> None:
+        """Aborts where the broker says so; otherwise the outcome is unknown: a new producer."""
+        if not error.args[0].txn_requires_abort():
+            self.close()
+
+    def _send(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None
+    ) -> None:
+        producer = self._open()
+        while True:
+            try:
+                producer.produce(topic, value, key, headers=headers)
+                return
+            except BufferError:
+                producer.poll(0)
+                time.sleep(0.005)
+            except KafkaException as error:
+                raise _translated(error) from error
+
+    def _open(self) -> Producer:
+        if self._producer is None:
+            raise TransactionAborted("there is no open transaction")
+        return self._producer
+
+    def _delivered(self, error: KafkaError | None, _: Any) -> None:
+        if error is not None and self.failed is None:
+            self.failed = error
+
+
+def _message(raw: Any) -> Message:
+    kind, timestamp = raw.timestamp()
+    return Message(
+        raw.topic(),
+        raw.partition(),
+        raw.offset(),
+        0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
+        raw.key(),
+        raw.value(),
+        raw.headers(),
+    )
+
+
+def _positions(offsets: dict[tuple[str, int], int]) -> list[TopicPartition]:
+    return [TopicPartition(topic, part, offset) for (topic, part), offset in offsets.items()]
+
+
+def _translated(raised: KafkaException) -> Exception:
+    error: KafkaError = raised.args[0]
+    sentence = f"Kafka: {error.str()}"
+    if error.code() in FENCED:
+        return Fenced(f"{sentence}: another worker took over this one's transactions or membership")
+    if error.fatal():
+        return Fenced(f"{sentence}: the client cannot go on")
+    if error.code() in UNUSABLE_TOPIC:
+        return ConfigError(f"{sentence}: create the topic first (resolver topics create)")
+    if error.txn_requires_abort():
+        return TransactionAborted(sentence)
+    return Unavailable(sentence)
