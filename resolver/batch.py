@@ -64,6 +64,9 @@ class Batch:
     skipped: Counter[str] = field(default_factory=Counter)
     warned: Counter[Warned] = field(default_factory=Counter)
     caused_by: dict[str, str] = field(default_factory=dict)
+    emitted: Counter[str] = field(default_factory=Counter)
+    suppressed: Counter[str] = field(default_factory=Counter)
+    swaps_lost: int = 0
 
     def person(self, identity: str) -> PersonDelta:
         """The delta of a lead or user, made when first asked for."""

@@ -1,5 +1,6 @@
 """Turns what a swap entails into messages of the destinations and of the changelog."""
 
+from collections import Counter
 from typing import Any
 
 from resolver.core.policy import Policy
@@ -19,6 +20,14 @@ class Emitter:
         self.policy = policy
         self.changelog_topic = changelog_topic
         self.emitted: Emitted = {}
+        self.sent: Counter[str] = Counter()
+        self.suppressed: Counter[str] = Counter()
+
+    def begin(self) -> None:
+        """Forgets the last batch."""
+        self.emitted.clear()
+        self.sent = Counter()
+        self.suppressed = Counter()
 
     def emit(self, joined: Joined, raw: bytes, *, settled: bool, caused_by: str) -> None:
         """Produces a swapped record's outputs and its changelog entry."""
@@ -26,6 +35,7 @@ class Emitter:
             self._produce(output, joined.key, self._revise(joined, output, settled, caused_by))
         self._log(joined.key, raw)
         names = {output.target.name for output in joined.outputs}
+        self.suppressed.update(joined.state.shown.keys() - names)
         self.emitted[joined.key] = (joined.version, names)
 
     def emit_again(self, key: str, known: Known, raw: bytes, outputs: list[Output]) -> None:
@@ -43,6 +53,7 @@ class Emitter:
         value = None
         if output.stable is not None and output.profile is not None:
             value = output.target.formatter.finish(output.stable, output.profile, revision)
+        self.sent[output.target.name] += 1
         self.sink.produce(output.target.topic, key, value)
 
     def _log(self, key: str, raw: bytes) -> None:

@@ -61,14 +61,14 @@ class Pipeline:
         self.emitter = Emitter(sink, reading.policy, changelog_topic)
         self.commits: dict[str, int] = {}
         self.cache: dict[str, Known] = {}
-        self.swaps_lost = 0
+        self.batch = Batch()
 
     def run(self, messages: Sequence[Message], tag: Tag) -> Batch:
         """Everything up to the commit. On return all outputs of the batch are in the log and
         newest; raises TransactionAborted or Unavailable, after which the batch is taken again.
         """
-        batch = fold_batch(messages, self.decoder, self.reading)
-        self.emitter.emitted.clear()
+        batch = self.batch = fold_batch(messages, self.decoder, self.reading)
+        self.emitter.begin()
         for buried in batch.buried:
             self.sink.bury(buried.message, letter_headers(buried))
         rounds: list[list[tuple[Joined, bytes, bool]]] = []
@@ -81,6 +81,7 @@ class Pipeline:
                 self.emitter.emit(joined, raw, settled=settled, caused_by=caused_by)
         self.sink.flush()
         self._recheck()
+        batch.emitted, batch.suppressed = self.emitter.sent, self.emitter.suppressed
         return batch
 
     def note_committed(self, tag: Tag) -> None:
@@ -140,7 +141,7 @@ class Pipeline:
             else:
                 self.cache[joined.key] = self._known(joined.key, current)
                 lost[joined.key] = pending[joined.key]
-        self.swaps_lost += len(lost)
+        self.batch.swaps_lost += len(lost)
         return lost
 
     def _load(self, keys: Iterable[str]) -> dict[str, Known]:
