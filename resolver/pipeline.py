@@ -121,9 +121,7 @@ class Pipeline:
         for key, delta in pending.items():
             before = known[key]
             settled = self._settled(before)
-            joined = self.joiner.join(
-                key, before, delta, settled=settled, tag=tag, now_ms=now_ms
-            )
+            joined = self.joiner.join(key, before, delta, settled=settled, tag=tag, now_ms=now_ms)
             if joined is not None:
                 attempts.append((joined, self.codec.encode(joined.state), settled))
         return attempts

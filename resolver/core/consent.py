@@ -25,7 +25,9 @@ def read_integrations(stated: Any) -> tuple[str, dict[str, Any], bool]:
         return "", {}, stated is not None and stated != {}
     if not isinstance(stated, dict):
         return "", {}, True
-    everybody, named, options, odd = True, {}, {}, False
+    everybody, odd = True, False
+    named: dict[str, bool] = {}
+    options: dict[str, Any] = {}
     for name, value in stated.items():
         key = destination_key(name)
         if not isinstance(value, bool | dict | list):

@@ -118,7 +118,9 @@ def read_event(
     if not identity and email and (not anon or reading.identify_by_email_always):
         identity = email
     if not identity and not anon:
-        raise BadEvent(Fault.NO_IDENTIFIER, "neither userId, anonymousId nor an email trait is usable")
+        raise BadEvent(
+            Fault.NO_IDENTIFIER, "no usable userId, anonymousId or email"
+        )
     restriction, options, odd = read_integrations(raw.get("integrations"))
     if odd:
         warned.append(Warned.ODD_CONSENT)
@@ -173,9 +175,7 @@ def _time(raw: dict[str, Any], name: str, warned: list[Warned]) -> int | None:
     return instant
 
 
-def _read_ids(
-    raw: dict[str, Any], illegal: IllegalValues, warned: list[Warned]
-) -> tuple[str, str]:
+def _read_ids(raw: dict[str, Any], illegal: IllegalValues, warned: list[Warned]) -> tuple[str, str]:
     anon = read_identifier(raw.get("anonymousId"), Kind.ANON, illegal)
     user = read_identifier(raw.get("userId"), Kind.USER, illegal)
     if isinstance(anon, Illegal):

@@ -22,9 +22,37 @@ TEMPLATE_FORM = re.compile(r"\{\{.*\}\}|\$\{.*\}|%s|<.*>", re.DOTALL)
 CONTROL_FORM = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 ILLEGAL_LITERALS = frozenset(
-    "anonymous anon guest visitor unknown undefined null nil none n/a na void true false id userid"
-    " user_id anonymousid anonymous_id distinctid distinct_id email not_authenticated not_set"
-    " lmy47d {} [] <nil> -1".split()
+    [
+        "anonymous",
+        "anon",
+        "guest",
+        "visitor",
+        "unknown",
+        "undefined",
+        "null",
+        "nil",
+        "none",
+        "n/a",
+        "na",
+        "void",
+        "true",
+        "false",
+        "id",
+        "userid",
+        "user_id",
+        "anonymousid",
+        "anonymous_id",
+        "distinctid",
+        "distinct_id",
+        "email",
+        "not_authenticated",
+        "not_set",
+        "lmy47d",
+        "{}",
+        "[]",
+        "<nil>",
+        "-1",
+    ]
 ) | {"(not set)", "[object object]"}
 
 
@@ -65,6 +93,10 @@ class IllegalValues:
         return any(pattern.fullmatch(folded) for pattern in self.compiled.get(kind, ()))
 
 
+PLAIN_FORM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]{1,200}")
+"""Most ids look like this; of the illegal values only literals and zeros do."""
+
+
 def read_identifier(raw: object, kind: Kind, illegal: IllegalValues) -> str | Illegal | None:
     """The cleaned value, why it is illegal, or None where the field means "no id"."""
     if type(raw) is not str:
@@ -74,6 +106,10 @@ def read_identifier(raw: object, kind: Kind, illegal: IllegalValues) -> str | Il
         if text is None:
             return Illegal("it is neither a string nor a whole number")
         raw = text
+    if PLAIN_FORM.fullmatch(raw) and not (illegal.literals or illegal.patterns):
+        folded = raw.lower()
+        if folded not in ILLEGAL_LITERALS and raw != "NaN" and not ZEROS_FORM.fullmatch(raw):
+            return raw
     value = raw.strip()
     if not value.isascii():
         value = unicodedata.normalize("NFC", value)

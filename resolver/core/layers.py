@@ -142,9 +142,7 @@ def _extreme_winners(ordered: list[Statement], policy: Policy) -> dict[tuple[str
     return winners
 
 
-def _without_lost_extremes(
-    statement: Statement, winners: dict[tuple[str, str], Any]
-) -> Statement:
+def _without_lost_extremes(statement: Statement, winners: dict[tuple[str, str], Any]) -> Statement:
     def lost(name: str) -> bool:
         winner = winners.get((statement.restriction, name))
         return winner is not None and bool(winner[1] != statement.stamp)

@@ -147,6 +147,6 @@ def _extreme_writes(ordered: list[Statement], policy: Policy) -> dict[str, set[S
                 ranked.setdefault(name, []).append((rank, statement.stamp))
     best: dict[str, set[Stamp]] = {}
     for name, writes in ranked.items():
-        writes.sort(reverse=True)  # type: ignore[arg-type]
+        writes.sort(reverse=True)
         best[name] = {stamp for _, stamp in writes[:WRITES_MAX]}
     return best

@@ -50,13 +50,12 @@ def microseconds_of(moment: datetime) -> int:
 def iso_utc(instant: int) -> str | None:
     """``2019-08-24T14:15:22Z``, with a fraction only if it is not zero; None past year 9999."""
     try:
-        moment = EPOCH + MICROSECOND * instant
+        text = (EPOCH + MICROSECOND * instant).isoformat()
     except OverflowError:
         return None
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S") if moment.year >= 1000 else _early_text(moment)
-    if moment.microsecond:
-        text += f".{moment.microsecond:06d}".rstrip("0")
-    return text + "Z"
+    if text[19] == ".":
+        return text[:26].rstrip("0") + "Z"
+    return text[:19] + "Z"
 
 
 def read_date_time(value: object) -> str | None:
@@ -90,7 +89,3 @@ def _parse_rfc2822(text: str) -> datetime | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-def _early_text(moment: datetime) -> str:
-    return moment.replace(microsecond=0, tzinfo=None).isoformat()

@@ -10,7 +10,8 @@ from resolver.core.times import read_date, read_date_time
 Traits = dict[str, Any]
 
 STRING_TRAITS = frozenset(
-    "avatar description email firstName gender id lastName name phone title username website".split()
+    ("avatar", "description", "email", "firstName", "gender", "id")
+    + ("lastName", "name", "phone", "title", "username", "website")
 )
 RESERVED_TRAITS = STRING_TRAITS | {"address", "age", "birthday", "company", "createdAt"}
 INNER_NAMES = {
@@ -102,10 +103,10 @@ def _read_number(value: Any) -> int | float | None:
 def _rename_inner(trait: str, value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    names = CANONICAL_INNER[trait]
-    renamed: Traits = {}
+    names: dict[str, str] = CANONICAL_INNER[trait]
+    renamed: dict[str, Any] = {}
     for name, inner in value.items():
-        canonical = names.get(fold_name(name), name)
+        canonical: str = names.get(fold_name(name)) or name
         if canonical != name and (canonical in value or canonical in renamed):
             continue
         renamed[canonical] = inner

@@ -39,6 +39,4 @@ class JsonFormatter:
             }
         )
         message_id = self._encode(f"{profile.id}@{revision.version}")
-        return b"".join(
-            (stable[:-2], b",", spliced[1:-1], b'},"messageId":', message_id, b"}")
-        )
+        return b"".join((stable[:-2], b",", spliced[1:-1], b'},"messageId":', message_id, b"}"))

@@ -96,7 +96,8 @@ class KafkaSource:
         early = self.consumer.poll(HEARTBEAT_POLL_S)
         self.consumer.resume(self.consumer.assignment())
         if early is not None and early.error() is None:
-            self.rewind({(early.topic(), early.partition()): early.offset()})
+            again = _message(early)
+            self.rewind({(again.topic, again.partition): again.offset})
 
     def rewind(self, offsets: dict[tuple[str, int], int]) -> None:
         """Reads on from these offsets, where the partition is still this member's."""
@@ -229,7 +230,7 @@ class KafkaSink:
         producer = self._open()
         while True:
             try:
-                producer.produce(topic, value, key, headers=headers)
+                producer.produce(topic, value, key, headers=list(headers or ()))
                 return
             except BufferError:
                 producer.poll(0)

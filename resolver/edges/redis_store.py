@@ -11,7 +11,7 @@ from typing import Any
 from zlib import crc32
 
 import redis
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from resolver.errors import ConfigError, Unavailable
 from resolver.ports import ABSENT, Stored, Swap
@@ -125,7 +125,7 @@ class RedisStore:
         self.calls += 1
         try:
             yield
-        except (redis.AuthenticationError, redis.NoPermissionError) as error:
+        except (redis.AuthenticationError, NoPermissionError) as error:
             raise ConfigError(f"Redis refuses the credentials: {_sentence(error)}") from error
         except RedisError as error:
             raise Unavailable(f"Redis: {_sentence(error)}") from error
@@ -139,12 +139,11 @@ def connect(url: str, *, cluster: bool = False, **options: Any) -> Any:
     return redis.Redis.from_url(url, **settings)
 
 
-def connect_sentinel(
-    hosts: Sequence[tuple[str, int]], service: str, **options: Any
-) -> Any:
+def connect_sentinel(hosts: Sequence[tuple[str, int]], service: str, **options: Any) -> Any:
     """A client for the master that the sentinels name."""
     settings = {"socket_timeout": 10, "socket_connect_timeout": 5, **options}
-    return redis.Sentinel(list(hosts), **settings).master_for(service, **settings)
+    sentinel: Any = redis.Sentinel
+    return sentinel(list(hosts), **settings).master_for(service, **settings)
 
 
 def _packed(version: int) -> bytes:
