@@ -1,0 +1,398 @@
+"""Avro in and out: the contracts of ``schemas/``, alone or with a schema registry.
+
+Payloads are the same plain dicts as in JSON. In Avro a free-form value is the record ``Json``,
+which gives the recursive union a name and adds no bytes; wrapping and unwrapping happen here.
+The native decoder recurses on the C stack, which hostile bytes could exhaust: long input is
+measured first by ``_measure``, which does not recurse.
+"""
+
+import io
+import json
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import fastavro
+from fastavro.schema import (
+    SchemaParseException,
+    UnknownType,
+    fingerprint,
+    to_parsing_canonical_form,
+)
+
+from resolver.core.events import Warned
+from resolver.errors import BadEvent, ConfigError, Fault
+
+IDENTIFY = "identify"
+RESOLVED_PROFILE = "resolved_profile"
+
+MARKER = b"\xc3\x01"
+"""Opens Avro's single-object encoding; eight bytes of fingerprint follow."""
+MAGIC = 0
+"""Opens the schema registry's wire format; four bytes of schema id follow, big-endian."""
+REGISTRY_HEAD = struct.Struct(">bI")
+
+BYTES_MAX = 256 * 1024
+DEPTH_MAX = 32
+KEYS_MAX = 1_000
+"""The bounds of a JSON event, so that a format is never a way around them."""
+SHALLOW_BYTES = 2_048
+"""A level costs at least one byte: so short an input cannot exhaust the C stack (8 MiB)."""
+NODES_DEEP_MAX = 4 * DEPTH_MAX
+"""A level of JSON is three levels of schema: container, record, union."""
+WRITERS_MAX = 256
+"""Parsed schemas of writers kept; a topic sees a handful in its life."""
+LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
+EVERYTHING_NATIVE = (EOFError, IndexError, KeyError, TypeError, ValueError, OverflowError)
+"""What the native decoder raises on corrupt bytes (UnicodeDecodeError is a ValueError)."""
+JSON_NAME = "Json"
+
+
+class Registry(Protocol):
+    """Schemas by id, cached: no call per message. Raises Unavailable while it is away."""
+
+    def schema_id(self, subject: str, text: str) -> int:
+        """The id under which this schema is known to the subject."""
+        ...
+
+    def schema_text(self, schema_id: int) -> str | None:
+        """The Avro schema with that id; None where there is no such schema."""
+        ...
+
+
+class Writer(NamedTuple):
+    """A schema that bytes were written with."""
+
+    schema: Any
+    native: bool
+    """It is the contract itself: nothing has to be resolved."""
+
+
+class Contract:
+    """One of the published schemas, parsed, with the way from plain values to Avro's and back."""
+
+    def __init__(self, text: str) -> None:
+        plain = json.loads(text)
+        self.text = json.dumps(plain, separators=(",", ":"))
+        self.schema = fastavro.parse_schema(plain)
+        self.fingerprint = _fingerprint(plain)
+        self.writer = Writer(self.schema, native=True)
+        self._fields = [(field["name"], *_converters(field["type"])) for field in plain["fields"]]
+        self._names = frozenset(field["name"] for field in plain["fields"])
+
+    def read_writer(self, text: str) -> Writer:
+        """Parses a writer's schema; BadEvent where it is none."""
+        try:
+            plain = json.loads(text)
+            schema = fastavro.parse_schema(plain)
+            return Writer(schema, _fingerprint(plain) == self.fingerprint)
+        except (SchemaParseException, UnknownType, *EVERYTHING_NATIVE) as error:
+            raise _undecodable("the writer's schema is no Avro schema") from error
+
+    def write(self, payload: Mapping[str, Any]) -> bytes:
+        """The payload as bare Avro. Fields that the contract does not have are left out.
+
+        BadEvent where a field does not fit; an integer beyond 64 bits becomes a string.
+        """
+        wrapped = {
+            name: wrap(payload[name], 1) for name, wrap, _ in self._fields if name in payload
+        }
+        out = io.BytesIO()
+        try:
+            fastavro.schemaless_writer(out, self.schema, wrapped)
+        except EVERYTHING_NATIVE as error:
+            raise BadEvent(Fault.NOT_AN_EVENT, "a field does not fit the Avro contract") from error
+        return out.getvalue()
+
+    def read(self, raw: bytes, writer: Writer, warned: list[Warned]) -> dict[str, Any]:
+        """The payload in bare Avro ``raw``: every field of the contract, null where unstated."""
+        if len(raw) > BYTES_MAX:
+            raise BadEvent(Fault.TOO_LARGE, f"more than {BYTES_MAX} bytes")
+        if len(raw) > SHALLOW_BYTES:
+            _measure(raw, writer.schema)
+        source = io.BytesIO(raw)
+        reader = None if writer.native else self.schema
+        try:
+            wrapped: Any = fastavro.schemaless_reader(source, writer.schema, reader)
+        except (fastavro.read.SchemaResolutionError, *EVERYTHING_NATIVE) as error:
+            raise _undecodable("the bytes are not Avro of this schema") from error
+        if source.tell() != len(raw):
+            raise _undecodable("bytes follow the Avro record")
+        found: list[str] = []
+        payload = {name: unwrap(wrapped[name], 1, found) for name, _, unwrap in self._fields}
+        if found:
+            warned.append(Warned.SALVAGED_CONSTANT)
+            _drop_constants(payload)
+        return payload
+
+
+class SingleObjectCodec:
+    """Avro without a registry: the marker, the schema's fingerprint, the record."""
+
+    def __init__(self, contract: Contract, known: Iterable[str] = ()) -> None:
+        """``known`` holds the texts of further schemas that writers may have used."""
+        self._contract = contract
+        self._writers = {
+            _fingerprint(json.loads(text)): contract.read_writer(text) for text in known
+        }
+        self._writers[contract.fingerprint] = contract.writer
+        self._head = MARKER + contract.fingerprint
+
+    def encode(self, payload: Mapping[str, Any]) -> bytes:
+        """Raises BadEvent where a field does not fit the contract."""
+        return self._head + self._contract.write(payload)
+
+    def decode(self, raw: bytes, warned: list[Warned] | None = None) -> dict[str, Any]:
+        """Raises BadEvent, and nothing else, whatever the bytes."""
+        if raw[:2] != MARKER:
+            raise _undecodable("the value does not begin like an Avro single object")
+        writer = self._writers.get(raw[2:10])
+        if writer is None:
+            raise _undecodable("the Avro schema's fingerprint is unknown")
+        return self._contract.read(raw[10:], writer, [] if warned is None else warned)
+
+
+class RegistryCodec:
+    """Avro in the schema registry's wire format: a zero, the schema's id, the record."""
+
+    def __init__(self, contract: Contract, registry: Registry, subject: str) -> None:
+        self._contract = contract
+        self._registry = registry
+        self._subject = subject
+        self._head: bytes | None = None
+        self._writers: OrderedDict[int, Writer] = OrderedDict()
+
+    def encode(self, payload: Mapping[str, Any]) -> bytes:
+        """Raises BadEvent where a field does not fit; asks the registry once."""
+        if self._head is None:
+            schema_id = self._registry.schema_id(self._subject, self._contract.text)
+            self._head = REGISTRY_HEAD.pack(MAGIC, schema_id)
+        return self._head + self._contract.write(payload)
+
+    def decode(self, raw: bytes, warned: list[Warned] | None = None) -> dict[str, Any]:
+        """Raises BadEvent whatever the bytes, and Unavailable while the registry is away."""
+        if len(raw) < REGISTRY_HEAD.size or raw[0] != MAGIC:
+            raise _undecodable("the value does not begin like the registry's wire format")
+        _, schema_id = REGISTRY_HEAD.unpack_from(raw)
+        writer = self._writer(schema_id)
+        body = raw[REGISTRY_HEAD.size :]
+        return self._contract.read(body, writer, [] if warned is None else warned)
+
+    def _writer(self, schema_id: int) -> Writer:
+        writer = self._writers.get(schema_id)
+        if writer is not None:
+            return writer
+        text = self._registry.schema_text(schema_id)
+        if text is None:
+            raise _undecodable(f"the registry has no Avro schema with id {schema_id}")
+        writer = self._contract.read_writer(text)
+        self._writers[schema_id] = writer
+        if len(self._writers) > WRITERS_MAX:
+            self._writers.popitem(last=False)
+        return writer
+
+
+AvroCodec = SingleObjectCodec | RegistryCodec
+
+
+def load_contract(name: str) -> Contract:
+    """The contract ``name`` (``IDENTIFY``, ``RESOLVED_PROFILE``) as this release ships it."""
+    return Contract(schema_text(f"{name}.avsc"))
+
+
+def schema_text(file_name: str) -> str:
+    """A file of ``schemas/``: from the installed package, else from the source checkout."""
+    for folder in (resources.files("resolver") / "_schemas", Path(__file__).parents[2] / "schemas"):
+        candidate = folder / file_name
+        if candidate.is_file():
+            return candidate.read_text(encoding="utf-8")
+    raise ConfigError(f"this installation has no schema {file_name}: install the package again")
+
+
+def _undecodable(sentence: str) -> BadEvent:
+    return BadEvent(Fault.UNDECODABLE, sentence)
+
+
+def _fingerprint(plain: Any) -> bytes:
+    """CRC-64-AVRO of the canonical form, little-endian as the single-object encoding has it."""
+    return bytes.fromhex(fingerprint(to_parsing_canonical_form(plain), "CRC-64-AVRO"))
+
+
+Wrap = Callable[[Any, int], Any]
+Unwrap = Callable[[Any, int, list[str]], Any]
+
+
+def _converters(declared: Any) -> tuple[Wrap, Unwrap]:
+    """How values of a contract's field become Avro's and back; plain fields stay as they are."""
+    branches = declared if isinstance(declared, list) else [declared]
+    for branch in branches:
+        if branch == JSON_NAME:
+            return _wrap, _unwrap
+        if isinstance(branch, dict) and branch["type"] == "map":
+            return _wrap_map, _unwrap_map
+    return (lambda value, _: value), (lambda value, _, __: value)
+
+
+def _wrap(value: Any, depth: int) -> dict[str, Any]:
+    kind = type(value)
+    if kind is dict:
+        return {"value": _wrap_map(value, depth)}
+    if kind is list:
+        _check(depth + 1, value)
+        return {"value": [_wrap(element, depth + 1) for element in value]}
+    if kind is int and not LONG_MIN <= value <= LONG_MAX:
+        return {"value": str(value)}
+    return {"value": value}
+
+
+def _wrap_map(value: Any, depth: int) -> Any:
+    if not isinstance(value, dict):
+        return value
+    _check(depth + 1, value)
+    return {name: _wrap(member, depth + 1) for name, member in value.items()}
+
+
+def _unwrap(wrapped: Any, depth: int, found: list[str]) -> Any:
+    """The plain value of a ``Json``; appends to ``found`` for a double that JSON has not."""
+    value = wrapped["value"]
+    kind = type(value)
+    if kind is dict:
+        return _unwrap_map(value, depth, found)
+    if kind is list:
+        _check(depth + 1, value)
+        return [_unwrap(element, depth + 1, found) for element in value]
+    if kind is float and value - value != 0:
+        found.append(str(value))
+    return value
+
+
+def _unwrap_map(value: Any, depth: int, found: list[str]) -> Any:
+    if value is None:
+        return None
+    _check(depth + 1, value)
+    return {name: _unwrap(member, depth + 1, found) for name, member in value.items()}
+
+
+def _check(depth: int, container: dict[str, Any] | list[Any]) -> None:
+    if depth > DEPTH_MAX:
+        raise BadEvent(Fault.TOO_LARGE, f"nested deeper than {DEPTH_MAX}")
+    if isinstance(container, dict) and len(container) > KEYS_MAX:
+        raise BadEvent(Fault.TOO_LARGE, f"over {KEYS_MAX} keys at one level")
+
+
+def _drop_constants(payload: dict[str, Any]) -> None:
+    """Drops each top-level trait that holds NaN or an infinity; elsewhere it becomes null."""
+    context = payload.get("context")
+    for traits in (payload.get("traits"), context.get("traits") if context else None):
+        if isinstance(traits, dict):
+            for name in [name for name, value in traits.items() if _nulled(value) != value]:
+                del traits[name]
+    payload.update(_nulled(payload))
+
+
+def _nulled(value: Any) -> Any:
+    """The same with null for NaN and infinities: equal to the value only where it holds none."""
+    if isinstance(value, dict):
+        return {name: _nulled(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_nulled(element) for element in value]
+    return None if isinstance(value, float) and value - value != 0 else value
+
+
+FIXED_SIZES = {"null": 0, "boolean": 1, "float": 4, "double": 8}
+STEPS_PER_BYTE_MAX = 16
+"""Far more nodes than an honest byte can stand for: elements without bytes end here."""
+
+
+def _measure(raw: bytes, schema: Any) -> None:
+    """Walks bare Avro without recursion; BadEvent where it nests too deep or breaks off."""
+    walk = _Walk(raw)
+    pending: list[tuple[Any, int]] = [(schema, 1)]
+    for _ in range(STEPS_PER_BYTE_MAX * (len(raw) + 1)):
+        if not pending:
+            return
+        node, depth = pending.pop()
+        if depth > NODES_DEEP_MAX:
+            raise BadEvent(Fault.TOO_LARGE, f"nested deeper than {DEPTH_MAX}")
+        pending.extend((part, depth + deeper) for part, deeper in walk.step(node))
+    raise _undecodable("the bytes hold more elements than they can")
+
+
+class _Repeat(NamedTuple):
+    """What is left of an array's or a map's block; nothing left: at the next block's head."""
+
+    element: Any
+    keyed: bool
+    left: int
+
+
+class _Walk:
+    """A place in bare Avro bytes."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+        self._at = 0
+        self._named: dict[str, Any] = {}
+
+    def step(self, node: Any) -> list[tuple[Any, int]]:
+        """Passes one node; returns what follows, last first, and how much deeper it lies."""
+        if isinstance(node, _Repeat):
+            return self._repeat(node)
+        if isinstance(node, list):
+            index = self._long()
+            if not 0 <= index < len(node):
+                raise _undecodable("a union has no such branch")
+            return [(node[index], 1)]
+        if isinstance(node, str):
+            return [(self._named[node], 0)] if node in self._named else self._primitive(node, 0)
+        if "name" in node:
+            self._named[node["name"]] = node
+        kind = node["type"]
+        if kind in ("record", "error"):
+            return [(field["type"], 1) for field in reversed(node["fields"])]
+        if kind in ("array", "map"):
+            keyed = kind == "map"
+            return [(_Repeat(node["values" if keyed else "items"], keyed, 0), 0)]
+        if not isinstance(kind, str) or kind in self._named:
+            return [(kind, 0)]
+        return self._primitive(kind, node.get("size", 0))
+
+    def _repeat(self, block: _Repeat) -> list[tuple[Any, int]]:
+        left = block.left
+        if left == 0:
+            left = self._long()
+            if left < 0:
+                left = -left
+                self._long()
+            return [(block._replace(left=left), 0)] if left else []
+        if block.keyed:
+            self._skip(self._long())
+        return [(block._replace(left=left - 1), 0), (block.element, 1)]
+
+    def _primitive(self, kind: str, size: int) -> list[tuple[Any, int]]:
+        if kind in ("int", "long", "enum"):
+            self._long()
+        elif kind in ("string", "bytes"):
+            self._skip(self._long())
+        else:
+            self._skip(FIXED_SIZES.get(kind, size))
+        return []
+
+    def _skip(self, count: int) -> None:
+        self._at += count
+        if count < 0 or self._at > len(self._raw):
+            raise _undecodable("the bytes break off")
+
+    def _long(self) -> int:
+        number = shift = 0
+        while shift < 70:
+            self._skip(1)
+            byte = self._raw[self._at - 1]
+            number |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return (number >> 1) ^ -(number & 1)
+            shift += 7
+        raise _undecodable("a number is longer than 64 bits")

@@ -1,0 +1,389 @@
+"""Avro: lossless, readable, and unmoved by anything that lies on a topic."""
+
+import io
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import fastavro
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resolver import contracts
+from resolver.core.events import Warned
+from resolver.edges.avro_codec import (
+    IDENTIFY,
+    RESOLVED_PROFILE,
+    Contract,
+    RegistryCodec,
+    SingleObjectCodec,
+    load_contract,
+    schema_text,
+)
+from resolver.edges.registry import UNKNOWN_TTL_S, SchemaRegistry
+from resolver.errors import BadEvent, ConfigError, Fault, Unavailable
+
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+EVENT = load_contract(IDENTIFY)
+PROFILE = load_contract(RESOLVED_PROFILE)
+CODEC = SingleObjectCodec(EVENT)
+PAYLOAD: dict[str, Any] = {
+    "type": "identify",
+    "messageId": "user:97@7",
+    "timestamp": "2024-05-01T10:00:00Z",
+    "userId": "97",
+    "anonymousId": None,
+    "traits": {"plan": "pro", "seats": 3, "score": 1.0, "tags": ["a", None, {"b": False}]},
+    "context": {"ip": "203.0.113.9"},
+    "integrations": {"Mixpanel": {}},
+    "profile": {
+        "id": "user:97",
+        "version": 7,
+        "firstSeenAt": "2024-04-01T10:00:00.5Z",
+        "lastSeenAt": None,
+        "anonymousIds": ["d1"],
+        "emails": [],
+        "merged": ["anon:d1"],
+        "changed": ["plan"],
+        "removed": None,
+        "causedBy": "m1",
+    },
+}
+
+names = st.text(max_size=8) | st.sampled_from(["value", "-type", "type", "", "Json"])
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-100, 100).map(float)
+    | st.text(max_size=8)
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=20,
+)
+traits_of_any_shape = st.dictionaries(names, values, max_size=6)
+
+
+class RegistryService(Protocol):
+    url: str
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equal with types: 1, 1.0 and True are three values, and so are 0.0 and -0.0."""
+    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+
+
+def nested(depth: int) -> dict[str, Any]:
+    """An event of ``depth`` levels, itself and its traits among them."""
+    inner: Any = 1
+    for _ in range(depth - 2):
+        inner = [inner]
+    return {"userId": "u", "traits": {"deep": inner}}
+
+
+def bottomless(levels: int) -> bytes:
+    """An event whose trait is a list in a list in a list …, written by hand."""
+    raw = CODEC.encode({"traits": {"k": None}})
+    at = raw.index(b"k") + 1
+    return raw[:at] + b"\x0a\x02" * levels + b"\x00" * (levels + 1) + raw[at + 1 :]
+
+
+@given(traits_of_any_shape, values)
+def test_traits_of_any_shape_come_back_exactly(traits: dict[str, Any], integrations: Any) -> None:
+    """A codec that turns 1.0 into 1 changes a profile's digest and a warehouse's column."""
+    event = {"userId": 12, "traits": traits, "integrations": integrations}
+
+    decoded = CODEC.decode(CODEC.encode(event))
+
+    assert same({name: decoded[name] for name in event}, event)
+
+
+@given(traits_of_any_shape)
+def test_profiles_come_back_exactly(traits: dict[str, Any]) -> None:
+    """JSON and Avro destinations carry the same payload."""
+    codec = SingleObjectCodec(PROFILE)
+    payload = PAYLOAD | {"traits": traits}
+
+    assert same(codec.decode(codec.encode(payload)), payload)
+
+
+def test_what_is_not_stated_is_null() -> None:
+    """Absent and null mean the same in an event, so a reader needs no third case."""
+    decoded = CODEC.decode(CODEC.encode({"userId": "u"}))
+
+    assert decoded.pop("userId") == "u"
+    assert set(decoded.values()) == {None}
+
+
+def test_a_single_object_begins_with_marker_and_fingerprint() -> None:
+    """Any Avro library finds the writer's schema by these ten bytes."""
+    integer = Contract('{"type": "record", "name": "One", "fields": []}')
+
+    raw = SingleObjectCodec(integer).encode({})
+
+    assert raw == b"\xc3\x01" + integer.fingerprint
+    assert fastavro.schema.fingerprint('"int"', "CRC-64-AVRO") == "8f5c393f1ad57572"
+
+
+def test_another_avro_library_reads_a_trait_as_it_is() -> None:
+    """The contract is readable: no JSON in a string, no bytes in a bag."""
+    raw = CODEC.encode({"traits": {"seats": 3, "tags": ["a"]}})
+
+    event: Any = fastavro.schemaless_reader(io.BytesIO(raw[10:]), EVENT.schema, None)
+
+    assert event["traits"] == {"seats": {"value": 3}, "tags": {"value": [{"value": "a"}]}}
+
+
+def test_a_wide_integer_becomes_a_decimal_string() -> None:
+    """Avro's long has 64 bits; a string loses no digit, a double would."""
+    decoded = CODEC.decode(CODEC.encode({"traits": {"wide": 2**63, "long": 2**63 - 1}}))
+
+    assert decoded["traits"] == {"wide": "9223372036854775808", "long": 2**63 - 1}
+
+
+def test_an_older_writer_is_read_with_defaults() -> None:
+    """Senders upgrade when they like; their topic keeps flowing."""
+    older = json.dumps(
+        {
+            "type": "record",
+            "name": "Identify",
+            "namespace": "identity_resolver",
+            "fields": [{"name": "userId", "type": "string"}, {"name": "gone", "type": "int"}],
+        }
+    )
+    writer = Contract(older)
+    raw = SingleObjectCodec(writer).encode({"userId": "u", "gone": 4})
+
+    decoded = SingleObjectCodec(EVENT, [older]).decode(raw)
+
+    assert (decoded["userId"], decoded["traits"], decoded["integrations"]) == ("u", None, None)
+    assert "gone" not in decoded
+
+
+def test_a_value_that_does_not_fit_is_refused() -> None:
+    """An encoder that guesses would write something nobody said."""
+    with pytest.raises(BadEvent, match="not_an_event"):
+        CODEC.encode({"messageId": 7})
+
+
+@pytest.mark.parametrize("constant", [math.nan, math.inf, -math.inf])
+def test_a_trait_without_a_json_value_is_dropped_with_a_warning(constant: float) -> None:
+    """Doubles have values that JSON lacks; they are salvaged as in a JSON event."""
+    raw = CODEC.encode({"traits": {"bad": [constant], "good": 1}, "context": {"x": constant}})
+    warned: list[Warned] = []
+
+    decoded = CODEC.decode(raw, warned)
+
+    assert (decoded["traits"], decoded["context"]) == ({"good": 1}, {"x": None})
+    assert warned == [Warned.SALVAGED_CONSTANT]
+
+
+@given(traits_of_any_shape, st.data())
+def test_truncated_input_is_a_bad_event(traits: dict[str, Any], draw: st.DataObject) -> None:
+    """Half a record must never be half a profile."""
+    raw = CODEC.encode({"userId": "u", "traits": traits})
+
+    with pytest.raises(BadEvent) as caught:
+        CODEC.decode(raw[: draw.draw(st.integers(0, len(raw) - 1))])
+
+    assert caught.value.fault is Fault.UNDECODABLE
+
+
+@given(st.binary(max_size=200), st.integers(0, 3))
+def test_whatever_the_bytes_nothing_else_is_raised(noise: bytes, copies: int) -> None:
+    """One odd record must not stop a partition."""
+    raw = CODEC.encode(PAYLOAD | {"traits": {"k": noise.hex()}})[:40] + noise * 4**copies * copies
+
+    try:
+        decoded = CODEC.decode(raw)
+    except BadEvent:
+        return
+    assert isinstance(decoded, dict)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"{}", b"\x00\x00\x00\x00\x01", b"\xc3\x02" + bytes(8), b"\xc3\x01" + bytes(9)],
+    ids=["empty", "json", "registry", "marker", "fingerprint"],
+)
+def test_a_foreign_beginning_is_a_bad_event(raw: bytes) -> None:
+    """The fault names what is wrong before anything is guessed."""
+    with pytest.raises(BadEvent, match="undecodable"):
+        CODEC.decode(raw)
+
+
+def test_bytes_after_the_record_are_a_bad_event() -> None:
+    """Leftovers mean that the schema is not the writer's."""
+    with pytest.raises(BadEvent, match="follow"):
+        CODEC.decode(CODEC.encode({"userId": "u"}) + b"\x00")
+
+
+@pytest.mark.parametrize("levels", [33, 500, 10_000, 80_000])
+def test_bottomless_input_is_a_bad_event(levels: int) -> None:
+    """A decoder written in C takes the process with it when its stack ends."""
+    with pytest.raises(BadEvent) as caught:
+        CODEC.decode(bottomless(levels))
+
+    assert caught.value.fault is Fault.TOO_LARGE
+
+
+def test_the_deepest_legal_event_passes_both_ways() -> None:
+    """The bound is the same as in JSON: 32 levels pass, 33 do not, however long the event."""
+    padded = nested(32)
+    padded["traits"] |= {"padding": "x" * 3_000, "list": list(range(500)), "b": [{"c": 1.5}]}
+
+    assert same(CODEC.decode(CODEC.encode(padded))["traits"], padded["traits"])
+    with pytest.raises(BadEvent, match="too_large"):
+        CODEC.encode(nested(33))
+
+
+def test_a_long_truncated_event_is_undecodable() -> None:
+    """Long input takes the measured way: it must find the same fault."""
+    raw = CODEC.encode({"traits": {"padding": "x" * 3_000, "list": list(range(500))}})
+
+    with pytest.raises(BadEvent, match="undecodable"):
+        CODEC.decode(raw[:-300])
+
+
+def test_the_published_json_schemas_are_those_of_the_models() -> None:
+    """What is published is what is parsed: one contract, not two."""
+    published = {
+        path.name: json.loads(path.read_text(encoding="utf-8"))
+        for path in SCHEMAS.glob("*.schema.json")
+    }
+
+    assert published == contracts.json_schemas()
+
+
+def test_the_avro_contracts_name_the_fields_of_the_models() -> None:
+    """JSON, Avro and pydantic say the same words."""
+    schemas = contracts.json_schemas()
+
+    for name in (IDENTIFY, RESOLVED_PROFILE):
+        fields = json.loads(schema_text(f"{name}.avsc"))["fields"]
+        assert {one["name"] for one in fields} == set(schemas[f"{name}.schema.json"]["properties"])
+
+
+def test_a_downstream_service_parses_both_formats_and_tombstones() -> None:
+    """One import, three things that can lie on a topic."""
+    codec = SingleObjectCodec(PROFILE)
+
+    from_json = contracts.parse(json.dumps(PAYLOAD | {"novelty": 1}).encode())
+    from_avro = contracts.read(codec.decode(codec.encode(PAYLOAD)))
+
+    assert from_json is not None and from_avro is not None
+    assert from_json.profile == from_avro.profile
+    assert from_json.traits["score"] == 1.0
+    assert contracts.parse(None) is None
+
+
+class MemoryRegistry:
+    """Enough of a registry for the wire format: ids in the order of arrival."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def schema_id(self, subject: str, text: str) -> int:
+        self.texts.append(text)
+        return len(self.texts)
+
+    def schema_text(self, schema_id: int) -> str | None:
+        return self.texts[schema_id - 1] if 0 < schema_id <= len(self.texts) else None
+
+
+def test_the_registry_is_asked_once_for_many_messages() -> None:
+    """A call per message would be the slowest part of the worker."""
+    registry = MemoryRegistry()
+    codec = RegistryCodec(EVENT, registry, "raw-value")
+
+    messages = [codec.encode({"userId": str(number)}) for number in range(3)]
+
+    assert [codec.decode(raw)["userId"] for raw in messages] == ["0", "1", "2"]
+    assert messages[0][:5] == b"\x00\x00\x00\x00\x01"
+    assert len(registry.texts) == 1
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"\x00\x00", b"\x01\x00\x00\x00\x01", b"\x00\x00\x00\x00\x09\x00", b"{}"]
+)
+def test_a_foreign_wire_format_is_a_bad_event(raw: bytes) -> None:
+    """Wrong magic byte, unknown id, or not enough bytes for either."""
+    with pytest.raises(BadEvent, match="undecodable"):
+        RegistryCodec(EVENT, MemoryRegistry(), "raw-value").decode(raw)
+
+
+def test_a_writer_of_something_else_is_a_bad_event() -> None:
+    """A schema that the contract cannot be read from is the wrong topic's."""
+    registry = MemoryRegistry()
+    text = '{"type":"record","name":"Order","fields":[{"name":"traits","type":"long"}]}'
+    stranger = RegistryCodec(Contract(text), registry, "orders-value")
+    raw = stranger.encode({"traits": 7})
+
+    with pytest.raises(BadEvent, match="undecodable"):
+        RegistryCodec(EVENT, registry, "raw-value").decode(raw)
+
+
+@pytest.fixture
+def real(registry: RegistryService) -> Iterator[SchemaRegistry]:
+    yield SchemaRegistry(registry.url)
+
+
+def test_a_real_registry_round_trip(real: SchemaRegistry, registry: RegistryService) -> None:
+    """One client registers, a stranger reads by the id alone."""
+    subject = f"resolved-{uuid4()}-value"
+    raw = RegistryCodec(PROFILE, real, subject).encode(PAYLOAD)
+
+    stranger = RegistryCodec(PROFILE, SchemaRegistry(registry.url), "other-value")
+
+    assert same(stranger.decode(raw), PAYLOAD)
+    assert SchemaRegistry(registry.url, register=False).schema_id(subject, PROFILE.text) == (
+        int.from_bytes(raw[1:5], "big")
+    )
+
+
+def test_an_id_that_a_real_registry_lacks_is_asked_for_once(registry: RegistryService) -> None:
+    """Junk on a topic becomes dead letters, not a flood of requests."""
+    now = [0.0]
+    real = SchemaRegistry(registry.url, clock_s=lambda: now[0])
+
+    with pytest.raises(BadEvent, match="undecodable"):
+        RegistryCodec(EVENT, real, "raw-value").decode(b"\x00\x7f\xff\xff\xff\x00")
+    noted = dict(real._unknown)
+    real.schema_text(0x7FFFFFFF)
+    assert real._unknown == noted
+    now[0] = UNKNOWN_TTL_S
+    real.schema_text(0x7FFFFFFF)
+    assert real._unknown != noted
+
+
+def test_an_unregistered_schema_is_a_mistake_of_the_settings(registry: RegistryService) -> None:
+    """Where registering is not allowed, the sentence says what to do."""
+    real = SchemaRegistry(registry.url, register=False)
+
+    with pytest.raises(ConfigError, match="register"):
+        real.schema_id(f"absent-{uuid4()}-value", EVENT.text)
+
+
+def test_a_registry_that_is_away_is_waited_for() -> None:
+    """Infrastructure trouble is never a dead letter."""
+    away = SchemaRegistry("http://127.0.0.1:9", settings={"max.retries": 0})
+
+    with pytest.raises(Unavailable):
+        away.schema_text(1)
+    with pytest.raises(Unavailable):
+        away.schema_id("raw-value", EVENT.text)
+    with pytest.raises(Unavailable):
+        away.check()
+
+
+def test_a_missing_schema_file_is_named() -> None:
+    """A broken installation says so."""
+    with pytest.raises(ConfigError, match="absent.avsc"):
+        schema_text("absent.avsc")
