@@ -35,7 +35,8 @@ class Emitter:
             self._produce(output, joined.key, self._revise(joined, output, settled, caused_by))
         self._log(joined.key, raw)
         names = {output.target.name for output in joined.outputs}
-        self.suppressed.update(joined.state.shown.keys() - names)
+        if len(names) < len(joined.state.shown):
+            self.suppressed.update(joined.state.shown.keys() - names)
         self.emitted[joined.key] = (joined.version, names)
 
     def emit_again(self, key: str, known: Known, raw: bytes, outputs: list[Output]) -> None:

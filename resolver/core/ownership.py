@@ -51,8 +51,10 @@ def owned_statements(
     ``linked`` lists the e-mail identifiers that some event on this device stated as a user's
     ``email`` trait: such an address counts as that user.
     """
+    if not statements:
+        return {}
     if not points:
-        return {"": statements} if statements else {}
+        return {"": statements}
     timeline = sorted((eff, identifier) for (_, identifier), eff in points.items())
     instants = [eff for eff, _ in timeline]
     only = _sole_owner({identifier for _, identifier in timeline}, linked)

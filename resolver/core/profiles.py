@@ -46,6 +46,8 @@ def project(record: Record, identifier: str, audience: Audience, policy: Policy)
 def _project_device(
     device: Device, identifier: str, audience: Audience, policy: Policy
 ) -> Profile | None:
+    if not device.statements:
+        return None
     visible = [one for one in unowned(device) if audience.may_see(one.restriction)]
     if not visible:
         return None

@@ -73,8 +73,9 @@ def join_people(left: Person, right: Person, policy: Policy) -> Person:
             known = sources.get(source)
             if known is None or known.version < contribution.version:
                 sources[source] = contribution
-    claims = [claim for claim in (left.claim, right.claim) if claim is not None]
-    claim = min(claims) if claims else None
+    claim = left.claim
+    if right.claim is not None and (claim is None or right.claim < claim):
+        claim = right.claim
     return Person(join_layers(left.own, right.own, policy), sources, claim)
 
 
@@ -123,7 +124,7 @@ def unowned(device: Device) -> list[Statement]:
 
 def lead_contributions(lead: Person, policy: Policy) -> dict[str, tuple[Layer, Layer]]:
     """What a lead shows through its owner, the user of the earliest claim."""
-    if lead.claim is None:
+    if lead.claim is None or not (lead.sources or lead.own.statements):
         return {}
     anonymous = EMPTY
     for contribution in lead.sources.values():

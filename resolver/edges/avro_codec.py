@@ -1,15 +1,13 @@
 """Avro in and out: the contracts of ``schemas/``, alone or with a schema registry.
 
-Payloads are the same plain dicts as in JSON. In Avro a free-form value is the record ``Json``,
-which gives the recursive union a name and adds no bytes; wrapping and unwrapping happen here.
-The native decoder recurses on the C stack, which hostile bytes could exhaust: long input is
+Payloads are the same plain dicts as in JSON; wrapping and unwrapping ``Json`` happen here. The
+native decoder recurses on the C stack, which hostile bytes could exhaust: long input is
 measured first by ``_measure``, which does not recurse.
 """
 
 import io
 import json
 import struct
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -49,6 +47,9 @@ LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 EVERYTHING_NATIVE = (EOFError, IndexError, KeyError, TypeError, ValueError, OverflowError)
 """What the native decoder raises on corrupt bytes (UnicodeDecodeError is a ValueError)."""
 JSON_NAME = "Json"
+JSON_OBJECT = "identity_resolver.JsonObject"
+NESTING_BYTES = (b"\x0a", b"\x0c", b"\x8a", b"\x8c")
+"""How the union of ``Json`` begins at an array or object: a level has at least one of them."""
 
 
 class Registry(Protocol):
@@ -56,19 +57,16 @@ class Registry(Protocol):
 
     def schema_id(self, subject: str, text: str) -> int:
         """The id under which this schema is known to the subject."""
-        ...
 
     def schema_text(self, schema_id: int) -> str | None:
         """The Avro schema with that id; None where there is no such schema."""
-        ...
 
 
 class Writer(NamedTuple):
-    """A schema that bytes were written with."""
+    """A schema that bytes were written with; ``native`` if it is the contract itself."""
 
     schema: Any
     native: bool
-    """It is the contract itself: nothing has to be resolved."""
 
 
 class Contract:
@@ -111,7 +109,7 @@ class Contract:
         """The payload in bare Avro ``raw``: every field of the contract, null where unstated."""
         if len(raw) > BYTES_MAX:
             raise BadEvent(Fault.TOO_LARGE, f"more than {BYTES_MAX} bytes")
-        if len(raw) > SHALLOW_BYTES:
+        if len(raw) > SHALLOW_BYTES and not (writer.native and _is_flat(raw)):
             _measure(raw, writer.schema)
         source = io.BytesIO(raw)
         reader = None if writer.native else self.schema
@@ -139,19 +137,22 @@ class SingleObjectCodec:
             _fingerprint(json.loads(text)): contract.read_writer(text) for text in known
         }
         self._writers[contract.fingerprint] = contract.writer
-        self._head = MARKER + contract.fingerprint
+
+    def head(self) -> bytes:
+        """What stands before each record."""
+        return MARKER + self._contract.fingerprint
 
     def encode(self, payload: Mapping[str, Any]) -> bytes:
         """Raises BadEvent where a field does not fit the contract."""
-        return self._head + self._contract.write(payload)
+        return self.head() + self._contract.write(payload)
 
     def decode(self, raw: bytes, warned: list[Warned] | None = None) -> dict[str, Any]:
         """Raises BadEvent, and nothing else, whatever the bytes."""
         if raw[:2] != MARKER:
             raise _undecodable("the value does not begin like an Avro single object")
-        writer = self._writers.get(raw[2:10])
-        if writer is None:
+        if raw[2:10] not in self._writers:
             raise _undecodable("the Avro schema's fingerprint is unknown")
+        writer = self._writers[raw[2:10]]
         return self._contract.read(raw[10:], writer, [] if warned is None else warned)
 
 
@@ -162,37 +163,37 @@ class RegistryCodec:
         self._contract = contract
         self._registry = registry
         self._subject = subject
-        self._head: bytes | None = None
-        self._writers: OrderedDict[int, Writer] = OrderedDict()
+        self._framed = b""
+        self._writers: dict[int, Writer] = {}
 
     def encode(self, payload: Mapping[str, Any]) -> bytes:
-        """Raises BadEvent where a field does not fit; asks the registry once."""
-        if self._head is None:
+        """Raises BadEvent where a field does not fit, and Unavailable like ``head``."""
+        return self.head() + self._contract.write(payload)
+
+    def head(self) -> bytes:
+        """What stands before each record; asks the registry once, Unavailable while it is away."""
+        if not self._framed:
             schema_id = self._registry.schema_id(self._subject, self._contract.text)
-            self._head = REGISTRY_HEAD.pack(MAGIC, schema_id)
-        return self._head + self._contract.write(payload)
+            self._framed = REGISTRY_HEAD.pack(MAGIC, schema_id)
+        return self._framed
 
     def decode(self, raw: bytes, warned: list[Warned] | None = None) -> dict[str, Any]:
         """Raises BadEvent whatever the bytes, and Unavailable while the registry is away."""
         if len(raw) < REGISTRY_HEAD.size or raw[0] != MAGIC:
             raise _undecodable("the value does not begin like the registry's wire format")
-        _, schema_id = REGISTRY_HEAD.unpack_from(raw)
-        writer = self._writer(schema_id)
+        writer = self._writer(REGISTRY_HEAD.unpack_from(raw)[1])
         body = raw[REGISTRY_HEAD.size :]
         return self._contract.read(body, writer, [] if warned is None else warned)
 
     def _writer(self, schema_id: int) -> Writer:
-        writer = self._writers.get(schema_id)
-        if writer is not None:
-            return writer
-        text = self._registry.schema_text(schema_id)
-        if text is None:
-            raise _undecodable(f"the registry has no Avro schema with id {schema_id}")
-        writer = self._contract.read_writer(text)
-        self._writers[schema_id] = writer
-        if len(self._writers) > WRITERS_MAX:
-            self._writers.popitem(last=False)
-        return writer
+        if schema_id not in self._writers:
+            text = self._registry.schema_text(schema_id)
+            if text is None:
+                raise _undecodable(f"the registry has no Avro schema with id {schema_id}")
+            if len(self._writers) >= WRITERS_MAX:
+                self._writers.clear()
+            self._writers[schema_id] = self._contract.read_writer(text)
+        return self._writers[schema_id]
 
 
 AvroCodec = SingleObjectCodec | RegistryCodec
@@ -221,11 +222,9 @@ def _fingerprint(plain: Any) -> bytes:
     return bytes.fromhex(fingerprint(to_parsing_canonical_form(plain), "CRC-64-AVRO"))
 
 
-Wrap = Callable[[Any, int], Any]
-Unwrap = Callable[[Any, int, list[str]], Any]
-
-
-def _converters(declared: Any) -> tuple[Wrap, Unwrap]:
+def _converters(
+    declared: Any,
+) -> tuple[Callable[[Any, int], Any], Callable[[Any, int, list[str]], Any]]:
     """How values of a contract's field become Avro's and back; plain fields stay as they are."""
     branches = declared if isinstance(declared, list) else [declared]
     for branch in branches:
@@ -239,7 +238,8 @@ def _converters(declared: Any) -> tuple[Wrap, Unwrap]:
 def _wrap(value: Any, depth: int) -> dict[str, Any]:
     kind = type(value)
     if kind is dict:
-        return {"value": _wrap_map(value, depth)}
+        members = [{"name": k, "value": v} for k, v in _wrap_map(value, depth).items()]
+        return {"value": (JSON_OBJECT, {"members": members})}
     if kind is list:
         _check(depth + 1, value)
         return {"value": [_wrap(element, depth + 1) for element in value]}
@@ -260,7 +260,8 @@ def _unwrap(wrapped: Any, depth: int, found: list[str]) -> Any:
     value = wrapped["value"]
     kind = type(value)
     if kind is dict:
-        return _unwrap_map(value, depth, found)
+        members = value["members"]
+        return _unwrap_map({one["name"]: one["value"] for one in members}, depth, found)
     if kind is list:
         _check(depth + 1, value)
         return [_unwrap(element, depth + 1, found) for element in value]
@@ -285,8 +286,8 @@ def _check(depth: int, container: dict[str, Any] | list[Any]) -> None:
 
 def _drop_constants(payload: dict[str, Any]) -> None:
     """Drops each top-level trait that holds NaN or an infinity; elsewhere it becomes null."""
-    context = payload.get("context")
-    for traits in (payload.get("traits"), context.get("traits") if context else None):
+    for holder in (payload, payload.get("context") or {}):
+        traits = holder.get("traits")
         if isinstance(traits, dict):
             for name in [name for name, value in traits.items() if _nulled(value) != value]:
                 del traits[name]
@@ -305,6 +306,11 @@ def _nulled(value: Any) -> Any:
 FIXED_SIZES = {"null": 0, "boolean": 1, "float": 4, "double": 8}
 STEPS_PER_BYTE_MAX = 16
 """Far more nodes than an honest byte can stand for: elements without bytes end here."""
+
+
+def _is_flat(raw: bytes) -> bool:
+    """Whether bare Avro of a contract cannot nest too deep, whatever its bytes say."""
+    return sum(map(raw.count, NESTING_BYTES)) <= DEPTH_MAX
 
 
 def _measure(raw: bytes, schema: Any) -> None:
@@ -347,7 +353,7 @@ class _Walk:
                 raise _undecodable("a union has no such branch")
             return [(node[index], 1)]
         if isinstance(node, str):
-            return [(self._named[node], 0)] if node in self._named else self._primitive(node, 0)
+            node = self._named.get(node, {"type": node})
         if "name" in node:
             self._named[node["name"]] = node
         kind = node["type"]
