@@ -118,9 +118,7 @@ def read_event(
     if not identity and email and (not anon or reading.identify_by_email_always):
         identity = email
     if not identity and not anon:
-        raise BadEvent(
-            Fault.NO_IDENTIFIER, "no usable userId, anonymousId or email"
-        )
+        raise BadEvent(Fault.NO_IDENTIFIER, "no usable userId, anonymousId or email")
     restriction, options, odd = read_integrations(raw.get("integrations"))
     if odd:
         warned.append(Warned.ODD_CONSENT)

@@ -10,8 +10,20 @@ from resolver.core.times import read_date, read_date_time
 Traits = dict[str, Any]
 
 STRING_TRAITS = frozenset(
-    ("avatar", "description", "email", "firstName", "gender", "id")
-    + ("lastName", "name", "phone", "title", "username", "website")
+    (
+        "avatar",
+        "description",
+        "email",
+        "firstName",
+        "gender",
+        "id",
+        "lastName",
+        "name",
+        "phone",
+        "title",
+        "username",
+        "website",
+    )
 )
 RESERVED_TRAITS = STRING_TRAITS | {"address", "age", "birthday", "company", "createdAt"}
 INNER_NAMES = {

@@ -9,8 +9,6 @@ import io
 import json
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from importlib import resources
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import fastavro
@@ -22,10 +20,7 @@ from fastavro.schema import (
 )
 
 from resolver.core.events import Warned
-from resolver.errors import BadEvent, ConfigError, Fault
-
-IDENTIFY = "identify"
-RESOLVED_PROFILE = "resolved_profile"
+from resolver.errors import BadEvent, Fault
 
 MARKER = b"\xc3\x01"
 """Opens Avro's single-object encoding; eight bytes of fingerprint follow."""
@@ -70,7 +65,10 @@ class Writer(NamedTuple):
 
 
 class Contract:
-    """One of the published schemas, parsed, with the way from plain values to Avro's and back."""
+    """One of the published schemas, parsed, with the way from plain values to Avro's and back.
+
+    Its free-form fields are those of type ``Json`` or map of ``Json``.
+    """
 
     def __init__(self, text: str) -> None:
         plain = json.loads(text)
@@ -197,20 +195,6 @@ class RegistryCodec:
 
 
 AvroCodec = SingleObjectCodec | RegistryCodec
-
-
-def load_contract(name: str) -> Contract:
-    """The contract ``name`` (``IDENTIFY``, ``RESOLVED_PROFILE``) as this release ships it."""
-    return Contract(schema_text(f"{name}.avsc"))
-
-
-def schema_text(file_name: str) -> str:
-    """A file of ``schemas/``: from the installed package, else from the source checkout."""
-    for folder in (resources.files("resolver") / "_schemas", Path(__file__).parents[2] / "schemas"):
-        candidate = folder / file_name
-        if candidate.is_file():
-            return candidate.read_text(encoding="utf-8")
-    raise ConfigError(f"this installation has no schema {file_name}: install the package again")
 
 
 def _undecodable(sentence: str) -> BadEvent:

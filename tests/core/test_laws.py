@@ -121,7 +121,8 @@ def test_two_users_never_merge(history: list[dict[str, Any]]) -> None:
         others = {"user:u": "of_v", "user:v": "of_u"}
         assert others.get(identifier) not in profile.traits
         if not identifier.startswith("user:"):
-            assert "of_u" not in profile.traits and "of_v" not in profile.traits
+            assert "of_u" not in profile.traits
+            assert "of_v" not in profile.traits
 
 
 @given(history=histories)

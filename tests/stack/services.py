@@ -105,8 +105,18 @@ class Kafka(Service):
             text = text.replace("@CONTROLLER_PORT@", str(free_port()))
             properties.write_text(f"{text}\nlog.dirs={self.home / 'logs'}\n")
             run(
-                [java(), "-cp", libraries, "kafka.tools.StorageTool", "format", "--standalone"]
-                + ["-t", str(uuid.uuid4()), "-c", str(properties)]
+                [
+                    java(),
+                    "-cp",
+                    libraries,
+                    "kafka.tools.StorageTool",
+                    "format",
+                    "--standalone",
+                    "-t",
+                    str(uuid.uuid4()),
+                    "-c",
+                    str(properties),
+                ]
             )
         memory = ["-Xms256m", "-Xmx1g", "-XX:+UseSerialGC"]
         return [java(), *memory, "-cp", libraries, "kafka.Kafka", str(properties)]

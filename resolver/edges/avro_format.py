@@ -1,0 +1,80 @@
+"""Profiles as Avro messages.
+
+A record's bytes are those of its fields in order, and the contract has what a revision says last:
+the stable part is encoded once, compared by its digest, and the rest is appended.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from resolver.core.profiles import Profile
+from resolver.ports import Revision
+
+FIRST_OF_REVISION = "version"
+
+
+class Part(Protocol):
+    """A contract that turns payloads into bare Avro."""
+
+    def write(self, payload: Mapping[str, Any]) -> bytes:
+        """Raises BadEvent where a field does not fit."""
+
+
+def split_contract(text: str) -> tuple[str, str]:
+    """The contract ``resolved_profile`` as two: what is stable, and what a revision says.
+
+    The bytes of the one followed by those of the other are the bytes of the whole.
+    """
+    whole = json.loads(text)
+    names = [field["name"] for field in whole["fields"]]
+    at = names.index("profile")
+    section = whole["fields"][at]["type"]
+    inner = [field["name"] for field in section["fields"]].index(FIRST_OF_REVISION)
+    last = section["fields"][inner:] + whole["fields"][at + 1 :]
+    stable = section | {"fields": section["fields"][:inner]}
+    first = [*whole["fields"][:at], {"name": "profile", "type": stable}]
+    revision = {"type": "record", "name": "Revision", "namespace": whole["namespace"]}
+    return json.dumps(whole | {"fields": first}), json.dumps(revision | {"fields": last})
+
+
+class AvroFormatter:
+    """Encodes what ``shape`` makes of a profile, for one destination."""
+
+    def __init__(
+        self,
+        shape: Callable[[Profile], dict[str, Any] | None],
+        head: Callable[[], bytes],
+        stable: Part,
+        revision: Part,
+    ) -> None:
+        """``head`` is what stands before each record: a codec's."""
+        self._shape = shape
+        self._head = head
+        self._stable = stable
+        self._revision = revision
+
+    def stable(self, profile: Profile) -> bytes | None:
+        """Equal for equal payloads, whatever order their keys came in."""
+        shaped = self._shape(profile)
+        return None if shaped is None else self._stable.write(_sorted(shaped))
+
+    def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
+        """The message: head, stable part, revision."""
+        said = {
+            "version": revision.version,
+            "merged": revision.merged,
+            "changed": revision.changed,
+            "removed": revision.removed,
+            "causedBy": revision.caused_by,
+            "messageId": f"{profile.id}@{revision.version}",
+        }
+        return self._head() + stable + self._revision.write(said)
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(element) for element in value]
+    return value
