@@ -81,15 +81,11 @@ def _records(brokers: str, topic: str, group: str) -> Iterator[tuple[str, bytes 
 
 
 def _avro_parser(registry_url: str | None) -> Parse:
-    from resolver.edges.avro_codec import (
-        RESOLVED_PROFILE,
-        RegistryCodec,
-        SingleObjectCodec,
-        load_contract,
-    )
+    from resolver.edges.avro_codec import Contract, RegistryCodec, SingleObjectCodec
+    from resolver.edges.schema_files import RESOLVED_PROFILE, schema_text
     from resolver.errors import BadEvent
 
-    contract = load_contract(RESOLVED_PROFILE)
+    contract = Contract(schema_text(RESOLVED_PROFILE))
     codec: RegistryCodec | SingleObjectCodec = SingleObjectCodec(contract)
     if registry_url is not None:
         from resolver.edges.registry import SchemaRegistry
