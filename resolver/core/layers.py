@@ -133,12 +133,11 @@ def _extreme_winners(ordered: list[Statement], policy: Policy) -> dict[tuple[str
     """The winning rank of each register that keeps an extreme, per restriction."""
     winners: dict[tuple[str, str], Any] = {}
     for statement in ordered:
-        for name, value in statement.traits.items():
-            if policy.extreme(name):
-                rank = policy.rank(name, value, statement.stamp)
-                place = (statement.restriction, name)
-                if place not in winners or winners[place][0] < rank:
-                    winners[place] = (rank, statement.stamp)
+        for name in filter(policy.extreme, statement.traits):
+            rank = policy.rank(name, statement.traits[name], statement.stamp)
+            place = (statement.restriction, name)
+            if place not in winners or winners[place][0] < rank:
+                winners[place] = (rank, statement.stamp)
     return winners
 
 

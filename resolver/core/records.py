@@ -82,26 +82,25 @@ def join_people(left: Person, right: Person, policy: Policy) -> Person:
 def bound_writes(ordered: list[Statement], policy: Policy) -> list[Statement]:
     """The WRITES_MAX latest (or first, greatest, least) writes per register, the earliest SEEN."""
     earliest = next((one.stamp for one in ordered if SEEN in one.marks), None)
-    count: Counter[str] = Counter()
-    kept: list[Statement] = []
     extremes = _extreme_writes(ordered, policy) if policy.named else {}
-    for statement in reversed(ordered):
-        traits = {}
-        for name, value in statement.traits.items():
-            if name in extremes:
-                if statement.stamp in extremes[name]:
-                    traits[name] = value
-            elif count[name] < WRITES_MAX:
-                traits[name] = value
-                count[name] += 1
-        marks = {}
-        for mark, value in statement.marks.items():
-            place = "\0\0" + mark
-            count[place] += 1
-            if count[place] <= WRITES_MAX or (mark == SEEN and statement.stamp == earliest):
-                marks[mark] = value
+    count: Counter[str] = Counter()
+
+    def keeps(name: str, stamp: Stamp) -> bool:
+        if name in extremes:
+            return stamp in extremes[name]
+        count[name] += 1
+        return count[name] <= WRITES_MAX
+
+    kept: list[Statement] = []
+    for one in reversed(ordered):
+        traits = {name: value for name, value in one.traits.items() if keeps(name, one.stamp)}
+        marks = {
+            mark: value
+            for mark, value in one.marks.items()
+            if keeps("\0\0" + mark, one.stamp) or (mark == SEEN and one.stamp == earliest)
+        }
         if traits or marks:
-            kept.append(statement._replace(traits=traits, marks=marks))
+            kept.append(one._replace(traits=traits, marks=marks))
     kept.reverse()
     return kept
 

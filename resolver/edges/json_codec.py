@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -57,15 +58,10 @@ def check_shape(event: Any) -> None:
     """Raises BadEvent beyond DEPTH_MAX levels or KEYS_MAX keys at one level; never recurses."""
     level = [event]
     for _ in range(DEPTH_MAX):
-        below: list[Any] = []
-        for node in level:
-            if isinstance(node, dict):
-                if len(node) > KEYS_MAX:
-                    raise BadEvent(Fault.TOO_LARGE, f"over {KEYS_MAX} keys at one level")
-                below.extend(node.values())
-            else:
-                below.extend(node)
-        level = [node for node in below if isinstance(node, dict | list)]
+        if any(isinstance(node, dict) and len(node) > KEYS_MAX for node in level):
+            raise BadEvent(Fault.TOO_LARGE, f"over {KEYS_MAX} keys at one level")
+        inside = (node.values() if isinstance(node, dict) else node for node in level)
+        level = [node for node in chain(*inside) if isinstance(node, dict | list)]
         if not level:
             return
     raise BadEvent(Fault.TOO_LARGE, f"nested deeper than {DEPTH_MAX}")
