@@ -110,21 +110,24 @@ class Joiner:
         version = max(known.version + 1, now_ms)
         shares = shares_of(record, key, self.policy)
         outbox = self._outbox(key, old, shares, settled)
-        deliveries = {
-            receiver: Contribution(version, *shares.get(receiver, NOTHING)) for receiver in outbox
-        }
+        deliveries = {one: Contribution(version, *shares.get(one, NOTHING)) for one in outbox}
         outputs, shown = self._outputs(key, record, old, settled)
         state = State(record, tag.incarnation, tag.sequence, outbox, shown)
         return Joined(key, known.version, version, state, before, outputs, deliveries)
 
     def project_all(self, key: str, record: Record) -> list[Output]:
         """What every destination should have under the key; folds once per distinct view."""
+        if len(self.targets) == 1:
+            target = self.targets[0]
+            profile = project(record, key, target.audience, self.policy)
+            stable = None if profile is None else target.formatter.stable(profile)
+            return [Output(target, stable, profile)]
         outputs: list[Output] = []
         views: dict[tuple[bool, ...], Profile | None] = {}
-        restrictions = restrictions_of(record) if len(self.targets) > 1 else ()
+        restrictions = restrictions_of(record)
         for target in self.targets:
             view = tuple(map(target.audience.may_see, restrictions))
-            if view in views and restrictions:
+            if view in views:
                 profile = views[view]
             else:
                 profile = views[view] = project(record, key, target.audience, self.policy)
@@ -154,6 +157,8 @@ class Joiner:
     ) -> tuple[list[Output], dict[str, bytes]]:
         """What must be emitted, and the digest of what each destination is shown."""
         before = old.shown if old is not None else {}
+        if not before and is_hidden(record, key):
+            return [], {}
         due: list[Output] = []
         shown: dict[str, bytes] = {}
         for output in self.project_all(key, record):
@@ -169,6 +174,13 @@ class Joiner:
             if not settled or digest != known:
                 due.append(output)
         return due, shown
+
+
+def is_hidden(record: Record, key: str) -> bool:
+    """Whether the record is nobody's profile for sure, so that folding it can be spared."""
+    if isinstance(record, Device):
+        return not record.statements
+    return record.claim is not None and key.startswith(EMAIL)
 
 
 def restrictions_of(record: Record) -> tuple[str, ...]:

@@ -53,9 +53,8 @@ def _project_device(
         return None
     anon = identifier.removeprefix(ANON)
     first = min((one.stamp[0] for one in visible if SEEN in one.marks), default=None)
-    return _profile(identifier, visible, [], first, policy)._replace(
-        anonymous_ids=[anon], anonymous_id=anon
-    )
+    profile = _profile(identifier, visible, [], first, policy)
+    return profile._replace(anonymous_ids=[anon], anonymous_id=anon)
 
 
 def _project_person(
@@ -85,10 +84,14 @@ def _project_person(
         identified.sort(key=_by_stamp)
         anonymous.sort(key=_by_stamp)
     firsts = [at for layer in layers for text, at in layer.first.items() if may_see(text)]
-    tiers = _profile(identifier, anonymous, identified, min(firsts, default=None), policy)
-    if "email" not in tiers.traits and emails:
-        tiers.traits["email"] = max(emails, key=emails.__getitem__)
-    return tiers._replace(emails=sorted(emails), merged=sorted(merged))
+    first = min(firsts, default=None)
+    profile = _profile(identifier, anonymous, identified, first, policy)
+    if emails:
+        profile.emails.extend(sorted(emails))
+        if "email" not in profile.traits:
+            profile.traits["email"] = max(emails, key=emails.__getitem__)
+    profile.merged.extend(sorted(merged))
+    return profile
 
 
 def _profile(
@@ -179,9 +182,9 @@ def _rank(tier: int, statement: Statement, name: str, policy: Policy) -> tuple[A
 def _derive_name(traits: dict[str, Any]) -> None:
     if "name" in traits:
         return
-    parts = [traits.get("firstName"), traits.get("lastName")]
-    if all(isinstance(part, str) and part.strip() for part in parts):
-        traits["name"] = " ".join(map(str, parts))
+    first, last = traits.get("firstName"), traits.get("lastName")
+    if isinstance(first, str) and isinstance(last, str) and first.strip() and last.strip():
+        traits["name"] = f"{first} {last}"
 
 
 def _by_stamp(statement: Statement) -> Stamp:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from resolver.core.events import DEVICE, SEEN, Stamp, Statement
 from resolver.core.layers import EMPTY, Layer, in_order, join_layers, layer_of
-from resolver.core.ownership import Points, join_points, owned_statements
+from resolver.core.ownership import POINTS_MAX, Points, join_points, owned_statements
 from resolver.core.policy import Policy
 
 WRITES_MAX = 128
@@ -53,6 +53,8 @@ NOTHING = (EMPTY, EMPTY)
 
 def join_devices(left: Device, right: Device, policy: Policy) -> Device:
     """Everything said on one device."""
+    if left is NO_DEVICE and len(right.statements) < 2 and len(right.points) <= POINTS_MAX:
+        return right
     statements = left.statements
     if right.statements:
         statements = in_order(left.statements + right.statements)

@@ -3,6 +3,7 @@
 import math
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -10,6 +11,9 @@ OLDEST_US = 946_684_800_000_000
 """2000-01-01: an event stated before it comes from a clock that was never set."""
 MILLISECONDS_FROM = 1e11
 """A number from here on counts milliseconds, below it seconds (year 5138 in seconds)."""
+
+MEMO_SIZE = 4_096
+"""Instants whose text is remembered: a profile names its last one up to three times."""
 
 
 def instant_us(stated: object) -> int | None:
@@ -47,6 +51,7 @@ def microseconds_of(moment: datetime) -> int:
     return round(moment.timestamp() * 1e6)
 
 
+@lru_cache(maxsize=MEMO_SIZE)
 def iso_utc(instant: int) -> str | None:
     """``2019-08-24T14:15:22Z``, with a fraction only if it is not zero; None past year 9999."""
     try:
