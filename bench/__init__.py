@@ -1,0 +1,1 @@
+"""Benchmarks: the same seeded events for every contender."""

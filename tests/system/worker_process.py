@@ -1,0 +1,87 @@
+"""A worker as a process of its own: ``python -m tests.system.worker_process '{"…": …}'``.
+
+It can be told to die by ``kill -9`` at a step, as a power cut would have it.
+"""
+
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+import structlog
+
+from resolver.assembly import Parts, assemble, json_target
+from resolver.core.consent import Audience
+from resolver.core.profiles import Profile
+from resolver.core.times import iso_utc
+from resolver.edges.redis_store import RedisStore, connect
+from resolver.edges.telemetry import Telemetry
+from resolver.worker import Limits, Worker
+
+
+def shape(profile: Profile) -> dict[str, Any]:
+    """The canonical profile."""
+    return {
+        "userId": profile.user_id,
+        "traits": profile.traits,
+        "profile": {
+            "id": profile.id,
+            "anonymousIds": profile.anonymous_ids,
+            "emails": profile.emails,
+            "firstSeenAt": _iso(profile.first_seen_us),
+            "lastSeenAt": _iso(profile.last_seen_us),
+        },
+    }
+
+
+def _iso(instant_us: int | None) -> str | None:
+    return None if instant_us is None else iso_utc(instant_us)
+
+
+def build(setup: dict[str, Any]) -> Worker:
+    """The worker that the setup describes."""
+    name = setup["name"]
+    exactly_once = setup.get("exactly_once", True)
+    broker = {"bootstrap.servers": setup["bootstrap"]}
+    session_ms = setup.get("session_ms", 6000)
+    parts = Parts(
+        consumer={**broker, "group.id": setup.get("group", name), "session.timeout.ms": session_ms},
+        producer={**broker, "transaction.timeout.ms": session_ms},
+        topics=[f"{name}.raw"],
+        dead_letter_topic=f"{name}.dead",
+        changelog_topic=f"{name}.changelog",
+        transactional_id=f"{name}-{setup['member']}" if exactly_once else None,
+        store=RedisStore(connect(setup["redis"]), f"{name}:"),
+        targets=[
+            json_target("profiles", f"{name}.profiles", Audience(("profiles",)), shape),
+            json_target("mixpanel", f"{name}.mixpanel", Audience(("mixpanel",)), shape),
+        ],
+        observer=Telemetry(structlog.get_logger()),
+        limits=Limits(setup.get("messages_max", 200)),
+    )
+    return assemble(parts)
+
+
+def crash_at(worker: Worker, step: str) -> None:
+    """Has the process die at the first call of a step: ``sink.flush``, ``store.note_commit`` …"""
+    edge, verb = step.split(".")
+    owner = getattr(worker.pipeline, edge)
+
+    def die(*_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, verb, die)
+
+
+def main() -> None:
+    setup = json.loads(sys.argv[1])
+    worker = build(setup)
+    if setup.get("crash_at"):
+        crash_at(worker, setup["crash_at"])
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    worker.run()
+
+
+if __name__ == "__main__":
+    main()
