@@ -9,10 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from resolver.core.events import Event, Position, Reading, Statement, Warned, read_event
-from resolver.core.layers import EMPTY, layer_of
-from resolver.core.ownership import BUCKET_US, Points
-from resolver.core.records import Claim, Contribution, Device, Person
+from resolver.core.events import Reading, Warned, read_event
+from resolver.core.layers import layer_of
+from resolver.core.ownership import BUCKET_US
+from resolver.core.values import (
+    EMPTY,
+    Claim,
+    Contribution,
+    Device,
+    Event,
+    Person,
+    Points,
+    Position,
+    Statement,
+)
 from resolver.errors import BadEvent
 from resolver.ports import Decoder, Message
 

@@ -9,22 +9,16 @@ from typing import NamedTuple
 
 from resolver.core.consent import Audience
 from resolver.core.identifiers import ANON, EMAIL
-from resolver.core.layers import Layer
 from resolver.core.policy import Policy
 from resolver.core.profiles import Profile, project
 from resolver.core.records import (
-    NO_DEVICE,
-    NO_PERSON,
     NOTHING,
-    Contribution,
-    Device,
-    Person,
-    Record,
     contributions,
     join_devices,
     join_people,
     lead_contributions,
 )
+from resolver.core.values import NO_DEVICE, NO_PERSON, Contribution, Device, Layer, Person, Record
 from resolver.ports import Formatter
 from resolver.state import GONE, State
 

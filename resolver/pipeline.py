@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from resolver import __version__
 from resolver.batch import Batch, Buried, DeviceDelta, PersonDelta, fold_batch
 from resolver.core.events import Reading
-from resolver.core.records import Contribution, Record
+from resolver.core.values import Contribution, Record
 from resolver.emission import Emitter
 from resolver.errors import TransactionAborted, Unavailable
 from resolver.joining import Joined, Joiner, Known, Tag, Target
@@ -75,7 +75,7 @@ class Pipeline:
         for deltas in (batch.devices, batch.leads, batch.users):
             rounds.append(self._settle(deltas, tag))
             self._deliver(batch, (joined for joined, _, _ in rounds[-1]))
-        for swapped in reversed(rounds):
+        for swapped in rounds[::-1]:
             for joined, raw, settled in swapped:
                 caused_by = batch.caused_by.get(joined.key, "")
                 self.emitter.emit(joined, raw, settled=settled, caused_by=caused_by)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from resolver.core.records import Record
+from resolver.core.values import Record
 
 STATE_SCHEMA = 1
 """Version of the encoded form; a release reads its own and the one before."""

@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from resolver.core.consent import read_integrations
 from resolver.core.identifiers import (
@@ -21,6 +21,7 @@ from resolver.core.identifiers import (
 from resolver.core.policy import Policy
 from resolver.core.times import OLDEST_US, instant_us
 from resolver.core.traits import Traits, normalise_traits
+from resolver.core.values import Event, Position, Statement
 from resolver.errors import BadEvent, Fault
 
 CLAMP_WARNED_US = 300_000_000
@@ -62,38 +63,6 @@ class Warned(StrEnum):
     SALVAGED_CONSTANT = "salvaged_constant"
     SALVAGED_SURROGATE = "salvaged_surrogate"
     BIG_INTEGER = "big_integer"
-
-
-Stamp = tuple[int, int, int, int, str]
-"""(eff_us, recv_us, offset, partition, topic): the greater one is later."""
-
-
-class Position(NamedTuple):
-    """Where an event lies: what breaks exact ties, and when the broker received it."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_us: int
-
-
-class Statement(NamedTuple):
-    """What one event said: traits, and marks (``SEEN``, ``QUIET``, ``DEVICE…``, ``OPTIONS…``)."""
-
-    stamp: Stamp
-    restriction: str
-    message_id: str
-    traits: dict[str, Any]
-    marks: dict[str, Any]
-
-
-class Event(NamedTuple):
-    """An accepted event: who said what. Empty strings stand for "nobody"."""
-
-    anon: str
-    identity: str
-    claim: str
-    statement: Statement
 
 
 @dataclass(frozen=True)

@@ -7,23 +7,14 @@ give way to the newest permitted one.
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
-from resolver.core.events import SEEN, Statement
+from resolver.core.events import SEEN
 from resolver.core.policy import Policy
+from resolver.core.values import Layer, Statement
 
 RESTRICTIONS_MAX = 32
 """Distinct restrictions kept per register: senders use a handful; a bound against junk."""
-
-
-class Layer(NamedTuple):
-    """Statements in ascending stamp order, and per restriction when it was first active (µs)."""
-
-    statements: list[Statement]
-    first: dict[str, int]
-
-
-EMPTY = Layer([], {})
 
 
 def layer_of(statements: list[Statement], policy: Policy) -> Layer:
@@ -71,7 +62,7 @@ def prune(ordered: list[Statement], policy: Policy) -> list[Statement]:
     extremes = _extreme_winners(ordered, policy) if policy.named else {}
     taken: dict[str, set[str]] = {}
     kept: list[Statement] = []
-    for statement in reversed(ordered):
+    for statement in ordered[::-1]:
         names = taken.get(statement.restriction)
         if names is None:
             names = taken[statement.restriction] = set()
@@ -156,7 +147,7 @@ def _bounded(kept: list[Statement]) -> list[Statement]:
     """At most RESTRICTIONS_MAX statements of each register: the latest."""
     count: Counter[str] = Counter()
     bounded: list[Statement] = []
-    for statement in reversed(kept):
+    for statement in kept[::-1]:
         full = {name for name in _names(statement) if count[name] >= RESTRICTIONS_MAX}
         rest = _rest(statement, full)
         if rest is not None:

@@ -6,16 +6,13 @@ that arrives late moves a write to its rightful owner.
 
 from bisect import bisect_left
 
-from resolver.core.events import Statement
 from resolver.core.identifiers import EMAIL
+from resolver.core.values import Points, Statement
 
 BUCKET_US = 300_000_000
 """Bindings within five minutes of each other are one: a burst of logins is one login."""
 POINTS_MAX = 128
 """Latest points kept beside every identifier's first: a shared device's recent history."""
-
-Points = dict[tuple[int, str], int]
-"""When an identifier was stated on the device: (bucket, identifier) → earliest eff_us there."""
 
 
 def join_points(left: Points, right: Points) -> Points:

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from resolver.core.consent import Audience
-from resolver.core.events import DEVICE, OPTIONS, SEEN, Stamp, Statement
+from resolver.core.events import DEVICE, OPTIONS, SEEN
 from resolver.core.identifiers import ANON, EMAIL, USER
-from resolver.core.layers import Layer
 from resolver.core.policy import PATH_SEPARATOR, Policy, Precedence, assemble
-from resolver.core.records import Device, Person, Record, unowned
+from resolver.core.records import unowned
+from resolver.core.values import Device, Layer, Person, Record, Stamp, Statement
 
 Tiered = tuple[int, Statement]
 

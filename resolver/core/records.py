@@ -6,48 +6,17 @@ becomes ``join(record, delta)``. Every join is commutative, associative and idem
 """
 
 from collections import Counter
-from typing import NamedTuple
 
-from resolver.core.events import DEVICE, SEEN, Stamp, Statement
-from resolver.core.layers import EMPTY, Layer, in_order, join_layers, layer_of
-from resolver.core.ownership import POINTS_MAX, Points, join_points, owned_statements
+from resolver.core.events import DEVICE, SEEN
+from resolver.core.layers import in_order, join_layers, layer_of
+from resolver.core.ownership import POINTS_MAX, join_points, owned_statements
 from resolver.core.policy import Policy
+from resolver.core.values import EMPTY, NO_DEVICE, Device, Layer, Person, Stamp, Statement
 
 WRITES_MAX = 128
 """Latest anonymous writes kept per trait: a device rarely says more before somebody logs in."""
 
-Claim = tuple[Stamp, str]
-"""When a user stated an address as their own, and which user."""
 
-
-class Device(NamedTuple):
-    """``anon:a``: what was said anonymously, who was stated together with it, and when."""
-
-    statements: list[Statement]
-    points: Points
-    linked: list[str]
-
-
-class Contribution(NamedTuple):
-    """What another record shows through this one, stamped with that record's own version."""
-
-    version: int
-    identified: Layer
-    anonymous: Layer
-
-
-class Person(NamedTuple):
-    """``email:e`` or ``user:u``: own writes, contributions by source, the earliest claim."""
-
-    own: Layer
-    sources: dict[str, Contribution]
-    claim: Claim | None
-
-
-Record = Device | Person
-
-NO_DEVICE = Device([], {}, [])
-NO_PERSON = Person(EMPTY, {}, None)
 NOTHING = (EMPTY, EMPTY)
 
 
@@ -94,7 +63,7 @@ def bound_writes(ordered: list[Statement], policy: Policy) -> list[Statement]:
         return count[name] <= WRITES_MAX
 
     kept: list[Statement] = []
-    for one in reversed(ordered):
+    for one in ordered[::-1]:
         traits = {name: value for name, value in one.traits.items() if keeps(name, one.stamp)}
         marks = {
             mark: value

@@ -6,9 +6,8 @@ states of the one before.
 
 import msgspec
 
-from resolver.core.events import Statement
 from resolver.core.identifiers import ANON
-from resolver.core.records import Device, Person
+from resolver.core.values import Device, Person, Statement
 from resolver.errors import ResolverError
 from resolver.state import STATE_SCHEMA, State
 

@@ -10,7 +10,7 @@ from resolver.batch import Batch, fold_batch
 from resolver.core.consent import EVERYTHING, Audience
 from resolver.core.events import Reading
 from resolver.core.profiles import Profile, project
-from resolver.core.records import Contribution, Record
+from resolver.core.values import Contribution, Record
 from resolver.edges.json_codec import JsonDecoder
 from resolver.joining import join_records, shares_of
 from resolver.ports import Message

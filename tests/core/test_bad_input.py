@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from resolver.batch import Batch, fold_batch
 from resolver.core.events import Reading, Warned
-from resolver.core.records import Device
+from resolver.core.values import Device
 from resolver.edges.json_codec import JsonDecoder
 from resolver.errors import Fault
 from resolver.ports import Message

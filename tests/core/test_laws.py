@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from resolver.batch import fold_batch
 from resolver.core.events import Reading
-from resolver.core.layers import EMPTY
 from resolver.core.policy import Policy, Precedence
 from resolver.core.profiles import project
-from resolver.core.records import Contribution, Person, Record
+from resolver.core.values import EMPTY, Contribution, Person, Record
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.state_codec import StateCodec
 from resolver.joining import join_records
