@@ -238,9 +238,7 @@ def _lines(text: str) -> dict[tuple[str, ...], int]:
     return lines
 
 
-def _sentences(
-    error: ValidationError, path: Path | None, lines: dict[tuple[str, ...], int]
-) -> str:
+def _sentences(error: ValidationError, path: Path | None, lines: dict[tuple[str, ...], int]) -> str:
     """One line per mistake: file, line, key, what is wrong, the nearest right key."""
     sentences = []
     for mistake in error.errors():

@@ -1,0 +1,124 @@
+"""Resolving JSON Lines without Kafka or Redis: the same rules, folded in one pass."""
+
+import gc
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from resolver.batch import Batch
+from resolver.core.consent import EVERYTHING, Audience
+from resolver.core.events import Reading, Warned, read_event
+from resolver.core.profiles import Profile, project
+from resolver.core.times import instant_us, iso_utc
+from resolver.core.values import Contribution, Position, Record
+from resolver.errors import BadEvent
+from resolver.joining import join_records, shares_of
+from resolver.ports import Decoder
+
+TOPIC = "lines"
+IDENTIFY = (None, "identify")
+
+
+class Line(NamedTuple):
+    """A line and where it stands; ``number`` counts from 1 within its file."""
+
+    file: str
+    number: int
+    raw: bytes
+
+
+class BadLine(NamedTuple):
+    """A line that can never be resolved, and why."""
+
+    line: Line
+    fault: BadEvent
+
+
+@dataclass
+class Account:
+    """What became of every line that was not blank: joined + skipped + bad = lines."""
+
+    lines: int = 0
+    joined: int = 0
+    skipped: int = 0
+    bad: list[BadLine] = field(default_factory=list)
+
+
+def fold_lines(
+    lines: Iterable[Line], decoder: Decoder, reading: Reading, start_us: int
+) -> tuple[dict[str, Record], Account]:
+    """Every record the lines fold to, and the account of the lines.
+
+    A line's place is its Kafka position. Without ``receivedAt`` it counts as received at its
+    ``sentAt``, else its ``timestamp``, else ``start_us``.
+    """
+    batch, account = Batch(), Account()
+    warned: list[Warned] = []
+    gc.freeze()
+    for place, line in enumerate(lines):
+        if not line.raw.strip():
+            continue
+        account.lines += 1
+        try:
+            event = decoder.decode(TOPIC, line.raw, warned)
+            if event.get("type") not in IDENTIFY:
+                account.skipped += 1
+                continue
+            position = Position(TOPIC, 0, place, _received_us(event, start_us))
+            batch.add(read_event(event, position, reading, warned))
+            account.joined += 1
+        except BadEvent as fault:
+            account.bad.append(BadLine(line, fault))
+    return settle(batch, reading), account
+
+
+def settle(batch: Batch, reading: Reading) -> dict[str, Record]:
+    """The records of a batch that is all there is, contributions delivered."""
+    records: dict[str, Record] = {}
+
+    def join(key: str, delta: Record) -> None:
+        record = records[key] = join_records(None, delta, reading.policy)
+        for receiver, share in shares_of(record, key, reading.policy).items():
+            batch.person(receiver).sources[key] = Contribution(1, *share)
+
+    for key, device in batch.devices.items():
+        join(key, device.record())
+    for key, lead in batch.leads.items():
+        join(key, lead.record(reading))
+    for key, user in batch.users.items():
+        join(key, user.record(reading))
+    return records
+
+
+def profiles(
+    records: dict[str, Record], reading: Reading, audience: Audience = EVERYTHING
+) -> Iterator[dict[str, Any]]:
+    """Final profiles as an audience sees them, sorted by ``profileId``."""
+    for key in sorted(records):
+        profile = project(records[key], key, audience, reading.policy)
+        if profile is not None:
+            yield as_line(profile)
+
+
+def as_line(profile: Profile) -> dict[str, Any]:
+    """A profile as the offline command prints it."""
+    first, last = profile.first_seen_us, profile.last_seen_us
+    return {
+        "profileId": profile.id,
+        "userId": profile.user_id,
+        "anonymousIds": profile.anonymous_ids,
+        "emails": profile.emails,
+        "traits": profile.traits,
+        "firstSeenAt": None if first is None else iso_utc(first),
+        "lastSeenAt": None if last is None else iso_utc(last),
+        "context": profile.context,
+    }
+
+
+def _received_us(event: dict[str, Any], start_us: int) -> int:
+    """When the line counts as received, if it does not say so itself."""
+    for name in ("sentAt", "timestamp"):
+        instant = instant_us(event.get(name))
+        if instant is not None:
+            return instant
+    return start_us
