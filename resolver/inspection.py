@@ -1,0 +1,107 @@
+"""What is known of one person, and why: for people who ask "where does this value come from?"."""
+
+from collections.abc import Callable
+from typing import Any
+
+from resolver.core.consent import EVERYTHING
+from resolver.core.events import DEVICE, Reading
+from resolver.core.identifiers import ANON, EMAIL
+from resolver.core.ownership import owned_statements
+from resolver.core.profiles import project
+from resolver.core.times import iso_utc
+from resolver.core.values import Device, Person, Record, Statement
+from resolver.offline import as_line
+
+Load = Callable[[str], Record | None]
+HOPS_MAX = 3
+"""From a device to a lead to its owner: nobody is further away."""
+IDENTIFIED, ANONYMOUS = "identified", "anonymous"
+
+
+def explain(candidates: list[str], load: Load, reading: Reading) -> dict[str, Any]:
+    """The person behind the first identifier that is stored; empty where none is.
+
+    ``because`` lists for each trait who said it, and ``lost`` the statements that did not win.
+    """
+    for candidate in candidates:
+        found = load(candidate)
+        if found is not None:
+            key, record = follow(candidate, found, load)
+            return _explained(key, record, load, reading)
+    return {}
+
+
+def follow(key: str, record: Record, load: Load) -> tuple[str, Record]:
+    """The profile that a device or a lead became part of, if it did."""
+    for _ in range(HOPS_MAX):
+        owner = owner_of(record, key)
+        found = load(owner) if owner else None
+        if found is None or owner is None:
+            break
+        key, record = owner, found
+    return key, record
+
+
+def owner_of(record: Record, key: str) -> str | None:
+    """Who a record's writes show through: a lead's owner, a device's last identifier."""
+    if isinstance(record, Person):
+        return record.claim[1] if record.claim is not None and key.startswith(EMAIL) else None
+    owners = owned_statements(record.statements, record.points, record.linked)
+    if "" in owners or not record.points:
+        return None
+    return max((eff, name) for (_, name), eff in record.points.items())[1]
+
+
+def _explained(key: str, record: Record, load: Load, reading: Reading) -> dict[str, Any]:
+    profile = project(record, key, EVERYTHING, reading.policy)
+    told: dict[str, Any] = (
+        as_line(profile) if profile is not None else {"profileId": key, "traits": {}}
+    )
+    traits: dict[str, Any] = {}
+    statements = _statements(record, key)
+    for name in sorted({name for _, _, one in statements for name in one.traits}):
+        said = [one for one in statements if name in one[2].traits]
+        traits[name] = _ranked(name, said, told["traits"].get(name))
+    return {**told, "identifiers": _identifiers(key, record), "because": traits}
+
+
+def _ranked(name: str, said: list[tuple[str, str, Statement]], shown: Any) -> dict[str, Any]:
+    """The statement whose value shows, and those that lost to it."""
+    said.sort(key=lambda one: (one[1] == IDENTIFIED, one[2].stamp), reverse=True)
+    winner = next((one for one in said if one[2].traits[name] == shown), said[0])
+    lost = [_said(name, *one) for one in said if one is not winner]
+    return {"won": _said(name, *winner), "lost": lost}
+
+
+def _said(name: str, source: str, tier: str, statement: Statement) -> dict[str, Any]:
+    eff, _, offset, partition, topic = statement.stamp
+    return {
+        "value": statement.traits[name],
+        "from": source,
+        "tier": tier,
+        "at": iso_utc(eff),
+        "messageId": statement.message_id,
+        "position": f"{topic}[{partition}]@{offset}",
+        "restriction": statement.restriction,
+    }
+
+
+def _statements(record: Record, key: str) -> list[tuple[str, str, Statement]]:
+    """(source, tier, statement) of everything that the record holds or is shown."""
+    if isinstance(record, Device):
+        return [(key, ANONYMOUS, one) for one in record.statements]
+    said = [(key, IDENTIFIED, one) for one in record.own.statements]
+    for source, contribution in record.sources.items():
+        said += [(source, IDENTIFIED, one) for one in contribution.identified.statements]
+        said += [(source, ANONYMOUS, one) for one in contribution.anonymous.statements]
+    return said
+
+
+def _identifiers(key: str, record: Record) -> list[str]:
+    """Every identifier of the person."""
+    found = {key}
+    if isinstance(record, Person):
+        found |= record.sources.keys()
+    for _, _, statement in _statements(record, key):
+        found |= {mark[len(DEVICE) :] for mark in statement.marks if mark.startswith(DEVICE + ANON)}
+    return sorted(found)
