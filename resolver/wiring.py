@@ -9,14 +9,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from resolver.assembly import Parts, assemble
 from resolver.config import Settings
 from resolver.core.consent import EVERYTHING, Audience, destination_key
-from resolver.core.events import Reading
 from resolver.core.identifiers import ANON, EMAIL, USER
 from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec, Format
@@ -26,15 +25,18 @@ from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.json_format import JsonFormatter
 from resolver.edges.kafka_tools import KafkaTools, Report
 from resolver.edges.redis_store import RedisStore, connect, connect_sentinel
-from resolver.edges.registry import SchemaRegistry
 from resolver.edges.schema_files import IDENTIFY, RESOLVED_PROFILE, schema_text
 from resolver.edges.state_codec import StateCodec
 from resolver.edges.telemetry import Telemetry, configure_logs, serve
 from resolver.errors import ConfigError, Unavailable
+from resolver.inspection import explain
 from resolver.joining import Target
 from resolver.offline import Account, Line, fold_lines, profiles
 from resolver.ports import Decoder, Formatter, Message
 from resolver.worker import Limits, Worker
+
+if TYPE_CHECKING:
+    from resolver.edges.registry import SchemaRegistry
 
 OPT_IN_BY_CONVENTION = {"salesforce"}
 """Integrations that nobody is sent to unless an event names them."""
@@ -136,7 +138,7 @@ def build_targets(settings: Settings) -> list[Target]:
     ]
 
 
-def build_formatter(spec: DestinationSpec, registry: SchemaRegistry | None) -> Formatter:
+def build_formatter(spec: DestinationSpec, registry: "SchemaRegistry | None") -> Formatter:
     """The destination's payloads in its format."""
     shape = Shape(spec)
     if spec.format is Format.JSON:
@@ -178,10 +180,18 @@ def build_decoders(settings: Settings) -> dict[str, Decoder]:
     }
 
 
-def open_registry(settings: Settings) -> SchemaRegistry | None:
+def open_registry(settings: Settings) -> "SchemaRegistry | None":
     """The schema registry, where one is configured."""
     url = settings.kafka.schema_registry
-    return SchemaRegistry(url) if url else None
+    if not url:
+        return None
+    try:
+        from resolver.edges.registry import SchemaRegistry
+    except ImportError as error:
+        raise ConfigError(
+            "kafka.schema_registry needs its client: pip install 'identity-resolver[registry]'"
+        ) from error
+    return SchemaRegistry(url)
 
 
 def open_store(settings: Settings) -> RedisStore:
@@ -349,8 +359,6 @@ def profile_reader(settings: Settings, spec: DestinationSpec) -> Any:
 
 def show(settings: Settings, identifier: str) -> dict[str, Any]:
     """What is stored of a person, found by any identifier; see ``resolver.inspection``."""
-    from resolver.inspection import explain
-
     store, codec = open_store(settings), StateCodec()
 
     def load(key: str) -> Any:
@@ -381,8 +389,3 @@ def replay_dead_letters(settings: Settings, fault: str | None, report: Report) -
         origin = told.get("resolver.topic", b"").decode()
         by_topic.setdefault(origin, []).append((letter.key, letter.value or b"", kept))
     return sum(tools.send(topic, letters, report) for topic, letters in by_topic.items())
-
-
-def reading_of(settings: Settings) -> Reading:
-    """How events are read under these settings."""
-    return settings.reading()
