@@ -16,8 +16,9 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from resolver import __version__, wiring
+from resolver import __version__, demo_page, wiring
 from resolver.config import Settings, load_settings
+from resolver.demo import run_demo
 from resolver.errors import ConfigError, Fenced, ResolverError, Unavailable
 
 OK, SOME_BAD, USAGE, UNREACHABLE, REPLACED = range(5)
@@ -259,6 +260,17 @@ def config_check(file: ConfigFile = None, brokers: Brokers = None, redis: RedisU
         style = "green" if fault is None else "red"
         out.print(f"{mark} {subject}{f': {fault}' if fault else ''}", style=style, markup=False)
     return UNREACHABLE if wrong else OK
+
+
+@app.command()
+@told
+def demo() -> int:
+    """Run the main job once on an embedded broker and store, and show what came of it.
+
+    Needs no Kafka, Redis or Docker. Example: `resolver demo`
+    """
+    demo_page.show_outcome(run_demo(lambda step: err.print(f"· {step}", style="dim")), out)
+    return OK
 
 
 @app.command()

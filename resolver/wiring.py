@@ -33,7 +33,7 @@ from resolver.inspection import explain
 from resolver.joining import Target
 from resolver.offline import Account, Line, fold_lines, profiles
 from resolver.ports import Decoder, Formatter, Message
-from resolver.worker import Limits, Worker
+from resolver.worker import Limits, Observer, Worker
 
 if TYPE_CHECKING:
     from resolver.edges.registry import SchemaRegistry
@@ -81,9 +81,7 @@ def run_workers(count: int, arguments: list[str]) -> int:
     return max(abs(process.wait()) for process in processes)
 
 
-def build_worker(
-    settings: Settings, store: RedisStore, telemetry: Telemetry, member: str
-) -> Worker:
+def build_worker(settings: Settings, store: RedisStore, observer: Observer, member: str) -> Worker:
     """A worker of these settings."""
     exactly_once = settings.delivery == "exactly_once"
     kafka, limits = settings.kafka, settings.limits
@@ -110,7 +108,7 @@ def build_worker(
             transactional_id=f"{kafka.group_id}-{member}" if exactly_once else None,
             store=store,
             targets=build_targets(settings),
-            observer=telemetry,
+            observer=observer,
             reading=settings.reading(),
             decoders=build_decoders(settings),
             limits=Limits(limits.batch_events_max),

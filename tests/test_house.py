@@ -37,7 +37,12 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "contracts": ({"errors"}, {"pydantic"}),
     "destinations": (CORE | {"destinations"}, {"pydantic", "yaml"}),
     "config": (CORE | {"destinations"}, {"pydantic", "pydantic_settings", "yaml"}),
-    "cli": ({"config", "wiring", "errors", "__init__"}, {"typer", "rich", "click"}),
+    "demo": (CORE | {"config", "wiring", "edges", "worker", "batch"}, set()),
+    "demo_page": ({"demo"}, {"rich"}),
+    "cli": (
+        {"config", "wiring", "demo", "demo_page", "errors", "__init__"},
+        {"typer", "rich", "click"},
+    ),
     "__main__": ({"cli"}, None),
 }
 EDGE_ROOMS = CORE | {"ports", "state", "batch"}

@@ -4,7 +4,7 @@ Good for a first look. The mock cluster accepts transactions without isolating o
 and keeps a few MiB a partition: nothing to trust with data.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from confluent_kafka import Producer
@@ -27,6 +27,13 @@ def broker() -> Iterator[str]:
     brokers = owner.list_topics(timeout=10).brokers.values()
     yield ",".join(f"{one.host}:{one.port}" for one in brokers)
     owner.purge()
+
+
+def create_topics(brokers: str, names: Iterable[str]) -> None:
+    """Makes topics exist: the mock cluster creates what a client asks about."""
+    client = Producer({"bootstrap.servers": brokers, "log_level": 2})
+    for name in names:
+        client.list_topics(name, timeout=10)
 
 
 @contextmanager

@@ -1,0 +1,52 @@
+"""The demo is the first thing anybody runs: it must tell the truth."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from resolver.config import load_settings
+from resolver.demo import Outcome, run_demo
+from resolver.demo_page import show_outcome, telling_person
+from resolver.wiring import read_lines, resolve
+from tests.stack.services import ROOT
+
+SAMPLE = ROOT / "resolver" / "samples" / "identify.jsonl"
+
+
+@pytest.fixture(scope="module")
+def outcome() -> Outcome:
+    """One run of the demo."""
+    return run_demo(lambda _: None)
+
+
+def test_the_demo_ends_with_what_the_offline_fold_says(outcome: Outcome) -> None:
+    """Tables of a demo that differ from the product would be an advertisement."""
+    lines, account = resolve(load_settings(None), read_lines([SAMPLE]), None)
+    offline = {one["profileId"]: one["traits"] for one in map(json.loads, lines)}
+
+    shown = outcome.topics["profiles"].profiles
+
+    assert {key: profile["traits"] for key, profile in shown.items()} == offline
+    assert outcome.tally.events == outcome.sent == account.lines
+
+
+def test_the_demo_shows_one_person_with_a_trait_that_was_withheld(outcome: Outcome) -> None:
+    """Consent is what people doubt: they must see it kept."""
+    person = telling_person(outcome)
+
+    views = {name: topic.profiles[person] for name, topic in outcome.topics.items()}
+
+    assert len(views["Mixpanel"]["traits"]) < len(views["profiles"]["traits"])
+
+
+def test_the_page_names_everybody_who_was_anonymous(outcome: Outcome) -> None:
+    """The page is the demo's point; a table that loses people would go unseen."""
+    page = io.StringIO()
+
+    show_outcome(outcome, Console(file=page, width=160))
+
+    for profile in outcome.topics["profiles"].profiles.values():
+        if profile["userId"] and profile["profile"]["anonymousIds"]:
+            assert profile["userId"] in page.getvalue()
