@@ -15,6 +15,7 @@ from resolver.config import Settings, load_settings
 from resolver.edges import embedded
 from resolver.edges.kafka_tools import KafkaTools
 from resolver.errors import Unavailable
+from resolver.ports import Message
 from resolver.worker import Observer, Worker
 
 DONE_S_MAX = 60.0
@@ -59,7 +60,7 @@ class Outcome:
     tally: Tally
     seconds: float
     topics: dict[str, "Topic"]
-    events: list[dict[str, Any]]
+    raw: list[Message]
 
 
 @dataclass
@@ -90,11 +91,12 @@ def run_demo(say: Callable[[str], None]) -> Outcome:
             embedded.create_topics(brokers, wiring.wanted_topics(settings))
             sample = samples / "identify.jsonl"
             sent = wiring.send(settings, [sample], lambda _: None)
-            events = [json.loads(line.raw) for line in wiring.read_lines([sample])]
         say(f"{sent} identify events of a real SDK sent to topic {settings.inputs[0].topic}")
         tally, seconds = resolve_all(settings, sent)
         say("resolved; reading what every destination received")
-        return Outcome(sent, tally, seconds, read_topics(settings), events)
+        tools = KafkaTools(wiring.client_options(settings))
+        raw = list(tools.read(settings.inputs[0].topic, follow=False, from_start=True))
+        return Outcome(sent, tally, seconds, read_topics(settings, tools), raw)
 
 
 def resolve_all(settings: Settings, sent: int) -> tuple[Tally, float]:
@@ -130,9 +132,8 @@ def wait_for(condition: Callable[[], bool], tally: Tally) -> None:
         time.sleep(0.01)
 
 
-def read_topics(settings: Settings) -> dict[str, Topic]:
+def read_topics(settings: Settings, tools: KafkaTools) -> dict[str, Topic]:
     """Every destination's topic from its beginning."""
-    tools = KafkaTools(wiring.client_options(settings))
     topics = {}
     for spec in settings.destinations:
         topic = topics[spec.name] = Topic(spec.topic)

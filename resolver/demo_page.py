@@ -74,7 +74,7 @@ def people_table(outcome: Outcome) -> Table:
 def anonymous_traits(outcome: Outcome) -> dict[str, dict[str, Any]]:
     """What was said under each anonymousId without a userId."""
     said: dict[str, dict[str, Any]] = defaultdict(dict)
-    for event in outcome.events:
+    for event in (json.loads(message.value or b"null") for message in outcome.raw):
         if event.get("type") == "identify" and not event.get("userId"):
             said[event.get("anonymousId") or ""].update(event.get("traits") or {})
     return said

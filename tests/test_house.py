@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "contracts": ({"errors"}, {"pydantic"}),
     "destinations": (CORE | {"destinations"}, {"pydantic", "yaml"}),
     "config": (CORE | {"destinations"}, {"pydantic", "pydantic_settings", "yaml"}),
-    "demo": (CORE | {"config", "wiring", "edges", "worker", "batch"}, set()),
+    "demo": (CORE | {"config", "wiring", "edges", "ports", "worker", "batch"}, set()),
     "demo_page": ({"demo"}, {"rich"}),
     "cli": (
         {"config", "wiring", "demo", "demo_page", "errors", "__init__"},

@@ -1,18 +1,17 @@
 """The demo is the first thing anybody runs: it must tell the truth."""
 
 import io
-import json
 
 import pytest
 from rich.console import Console
 
-from resolver.config import load_settings
+from resolver.batch import fold_batch
+from resolver.core.consent import Audience
+from resolver.core.events import Reading
 from resolver.demo import Outcome, run_demo
 from resolver.demo_page import show_outcome, telling_person
-from resolver.wiring import read_lines, resolve
-from tests.stack.services import ROOT
-
-SAMPLE = ROOT / "resolver" / "samples" / "identify.jsonl"
+from resolver.edges.json_codec import JsonDecoder
+from resolver.offline import profiles, settle
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +22,16 @@ def outcome() -> Outcome:
 
 def test_the_demo_ends_with_what_the_offline_fold_says(outcome: Outcome) -> None:
     """Tables of a demo that differ from the product would be an advertisement."""
-    lines, account = resolve(load_settings(None), read_lines([SAMPLE]), None)
-    offline = {one["profileId"]: one["traits"] for one in map(json.loads, lines)}
+    reading = Reading()
+    batch = fold_batch(outcome.raw, JsonDecoder(), reading)
+    audience = Audience(("profiles",), False)
+    folded = profiles(settle(batch, reading), reading, audience)
+    offline = {one["profileId"]: one["traits"] for one in folded}
 
     shown = outcome.topics["profiles"].profiles
 
     assert {key: profile["traits"] for key, profile in shown.items()} == offline
-    assert outcome.tally.events == outcome.sent == account.lines
+    assert outcome.tally.events == outcome.sent == len(outcome.raw)
 
 
 def test_the_demo_shows_one_person_with_a_trait_that_was_withheld(outcome: Outcome) -> None:
