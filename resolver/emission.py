@@ -8,6 +8,9 @@ from resolver.core.profiles import Profile, project
 from resolver.joining import Joined, Known, Output
 from resolver.ports import Revision, Sink
 
+VERSION_HEADER = "resolver.version"
+"""On tombstones, which have no payload to say it: which state took the profile back."""
+
 Emitted = dict[str, tuple[int, set[str]]]
 """By key: the version that was emitted last, and the destinations it went to."""
 
@@ -51,10 +54,12 @@ class Emitter:
         self.emitted[key] = (known.version, names)
 
     def _produce(self, output: Output, key: str, revision: Revision) -> None:
-        value = None
-        if output.stable is not None and output.profile is not None:
-            value = output.target.formatter.finish(output.stable, output.profile, revision)
         self.sent[output.target.name] += 1
+        if output.stable is None or output.profile is None:
+            version = [(VERSION_HEADER, str(revision.version).encode())]
+            self.sink.produce(output.target.topic, key, None, version)
+            return
+        value = output.target.formatter.finish(output.stable, output.profile, revision)
         self.sink.produce(output.target.topic, key, value)
 
     def _log(self, key: str, raw: bytes) -> None:

@@ -62,12 +62,16 @@ class Pipeline:
         self.commits: dict[str, int] = {}
         self.cache: dict[str, Known] = {}
         self.batch = Batch()
+        self.generation = store.generation
 
     def run(self, messages: Sequence[Message], tag: Tag) -> Batch:
         """Everything up to the commit. On return all outputs of the batch are in the log and
         newest; raises TransactionAborted or Unavailable, after which the batch is taken again.
         """
         batch = self.batch = fold_batch(messages, self.decoder, self.reading)
+        if self._store_changed():
+            self.forget()
+        cached = bool(self.cache)
         self.emitter.begin()
         for buried in batch.buried:
             self.sink.bury(buried.message, letter_headers(buried))
@@ -81,6 +85,8 @@ class Pipeline:
                 self.emitter.emit(joined, raw, settled=settled, caused_by=caused_by)
         self.sink.flush()
         self._recheck()
+        if self._store_changed() and cached:
+            raise Unavailable("the store was connected to anew while records were remembered")
         batch.emitted, batch.suppressed = self.emitter.sent, self.emitter.suppressed
         return batch
 
@@ -92,6 +98,11 @@ class Pipeline:
     def forget(self) -> None:
         """Drops what is remembered of the store: after partitions went or the store changed."""
         self.cache.clear()
+
+    def _store_changed(self) -> bool:
+        """Whether what is remembered may be of a store that has lost it."""
+        before, self.generation = self.generation, self.store.generation
+        return before != self.generation
 
     def _settle(
         self, deltas: dict[str, DeviceDelta] | dict[str, PersonDelta], tag: Tag

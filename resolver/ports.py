@@ -45,7 +45,12 @@ ABSENT = Stored(0, b"")
 
 
 class Store(Protocol):
-    """Profiles' records and the table of commits. Every verb takes a batch, in one round trip."""
+    """Profiles' records and the table of commits. Every verb takes a batch, in one round trip.
+
+    ``generation`` changes when what was read before may be gone: after every new connection.
+    """
+
+    generation: int
 
     def load(self, keys: Sequence[str]) -> list[Stored]:
         """The states in the keys' order; ``ABSENT`` where there is none."""

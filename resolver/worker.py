@@ -64,8 +64,18 @@ class Limits:
     """The bounds of a batch."""
 
     messages_max: int = 10_000
-    bytes_max: int = 32 * 1024 * 1024
-    backlog_wait_s: float = 0.0
+
+
+class Pace:
+    """The passing of time as the loop sees it."""
+
+    def monotonic(self) -> float:
+        """Seconds from some start."""
+        return monotonic()
+
+    def jitter(self) -> float:
+        """Between a half and one, so that workers do not wait in step."""
+        return random.uniform(0.5, 1.0)
 
 
 class Worker:
@@ -78,14 +88,14 @@ class Worker:
         pipeline: Pipeline,
         observer: Observer,
         limits: Limits,
-        identity_changed: Callable[[], bool] = lambda: False,
+        pace: Pace | None = None,
     ) -> None:
         self.source = source
         self.transactions = transactions
         self.pipeline = pipeline
         self.observer = observer
         self.limits = limits
-        self.identity_changed = identity_changed
+        self.pace = pace or Pace()
         self.tag = new_tag()
         self.stopping = False
         self.revoked: set[tuple[str, int]] = set()
@@ -112,7 +122,7 @@ class Worker:
         """One batch, again and again until it is committed or its partitions are gone."""
         backoff_s = BACKOFF_S_FIRST
         self.revoked.clear()
-        started = monotonic()
+        started = self.pace.monotonic()
         while True:
             try:
                 batch = self._attempt(messages)
@@ -122,7 +132,7 @@ class Worker:
                     return
                 backoff_s = min(backoff_s * 2, BACKOFF_S_MAX)
                 continue
-            self.observer.batch_done(batch, monotonic() - started, self.source.lag())
+            self.observer.batch_done(batch, self.pace.monotonic() - started, self.source.lag())
             return
 
     def _attempt(self, messages: Sequence[Message]) -> Batch:
@@ -148,8 +158,8 @@ class Worker:
 
     def _wait(self, seconds: float, messages: Sequence[Message]) -> bool:
         """Waits, heartbeats going on; False if the batch must not be tried again as it is."""
-        until = monotonic() + seconds * random.uniform(0.5, 1.0)
-        while monotonic() < until:
+        until = self.pace.monotonic() + seconds * self.pace.jitter()
+        while self.pace.monotonic() < until:
             self.source.heartbeat()
             if self.stopping:
                 return False

@@ -11,7 +11,9 @@ from typing import Any
 from zlib import crc32
 
 import redis
+from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, RedisError
+from redis.retry import Retry
 
 from resolver.errors import ConfigError, Unavailable
 from resolver.ports import ABSENT, Stored, Swap
@@ -23,6 +25,8 @@ KEYS_MAX = 500
 COMMIT_KEPT_S = 30 * 24 * 3600
 """How long a commit is remembered: a record in doubt for a month is at worst emitted again."""
 VERSION_BYTES = 8
+TIMEOUTS = {"socket_timeout": 10, "socket_connect_timeout": 5, "retry": Retry(NoBackoff(), 0)}
+"""Seconds; waiting and trying again is the worker's, which stays in its group meanwhile."""
 
 
 class RedisStore:
@@ -33,6 +37,8 @@ class RedisStore:
         self.prefix = prefix
         self.cluster = cluster
         self.calls = 0
+        self.generation = 0
+        self._watch_connections()
         package = files("resolver.edges")
         self._swap = client.register_script((package / "swap.lua").read_text())
         self._versions = client.register_script((package / "versions.lua").read_text())
@@ -67,17 +73,25 @@ class RedisStore:
         with self._translated():
             self.client.set(self._commit_key(incarnation), sequence, ex=COMMIT_KEPT_S)
 
+    def _watch_connections(self) -> None:
+        """Counts connections: behind a new one there may be another server, or an emptier one."""
+
+        def connected(connection: Any) -> None:
+            if not self.cluster:
+                connection.on_connect()
+            self.generation += 1
+
+        if self.cluster:
+            self.client.user_on_connect_func = connected
+        else:
+            self.client.connection_pool.connection_kwargs["redis_connect_func"] = connected
+
     def ping(self) -> bool:
         """Whether the server answers."""
         try:
             return bool(self.client.ping())
         except RedisError:
             return False
-
-    def identity(self) -> str:
-        """The server's run id: another one means that what is cached may never have been."""
-        with self._translated():
-            return str(self.client.info("server").get("run_id", ""))
 
     def eviction_policy(self) -> str | None:
         """``maxmemory-policy``, or None where the server does not tell."""
@@ -133,7 +147,7 @@ class RedisStore:
 
 def connect(url: str, *, cluster: bool = False, **options: Any) -> Any:
     """A client for a URL (``redis://``, ``rediss://``); connects when first used."""
-    settings = {"socket_timeout": 10, "socket_connect_timeout": 5, **options}
+    settings = {**TIMEOUTS, **options}
     if cluster:
         return redis.RedisCluster.from_url(url, **settings)
     return redis.Redis.from_url(url, **settings)
@@ -141,7 +155,7 @@ def connect(url: str, *, cluster: bool = False, **options: Any) -> Any:
 
 def connect_sentinel(hosts: Sequence[tuple[str, int]], service: str, **options: Any) -> Any:
     """A client for the master that the sentinels name."""
-    settings = {"socket_timeout": 10, "socket_connect_timeout": 5, **options}
+    settings = {**TIMEOUTS, **options}
     sentinel: Any = redis.Sentinel
     return sentinel(list(hosts), **settings).master_for(service, **settings)
 

@@ -1,0 +1,335 @@
+"""One history: a few people, several workers, everything that can go wrong; then the truth."""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from resolver.assembly import json_target
+from resolver.batch import Batch, fold_batch
+from resolver.core.events import Reading
+from resolver.core.profiles import project
+from resolver.core.records import NOTHING
+from resolver.core.values import Person, Record
+from resolver.destinations.shape import Shape
+from resolver.destinations.spec import DestinationSpec
+from resolver.edges.json_codec import JsonDecoder
+from resolver.edges.memory import (
+    Logged,
+    MemoryKafka,
+    MemoryRedis,
+    MemorySink,
+    MemorySource,
+    MemoryStore,
+)
+from resolver.edges.state_codec import StateCodec
+from resolver.emission import VERSION_HEADER
+from resolver.errors import Fenced, Unavailable
+from resolver.joining import Joiner, Target
+from resolver.offline import settle
+from resolver.pipeline import Pipeline
+from resolver.ports import Message
+from resolver.worker import Limits, Pace, Worker
+from tests.simulation.scheduler import Crash, Scheduler, Task
+
+RAW, CHANGELOG, DEAD = "raw", "changelog", "dead"
+PARTITIONS = 3
+START_MS = 1_700_000_000_000
+LOST_REPLIES = (
+    "store.swap.done",
+    "store.load",
+    "store.versions",
+    "sink.commit.done",
+    "sink.commit",
+)
+TROUBLE_RATES = (0.0, 0.01, 0.06)
+"""Per step of one of these kinds, of which a history has some dozens; one rate a history."""
+SPECS = (DestinationSpec(name="profiles"), DestinationSpec(name="mixpanel"))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The classes that carry the protocol; a variant replaces one to switch a rule off."""
+
+    pipeline: type[Pipeline] = Pipeline
+    joiner: type[Joiner] = Joiner
+    worker: type[Worker] = Worker
+
+
+class Steady(Pace):
+    """Time that passes by being looked at, so that a seed gives the same history."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 0.05
+        return self.now
+
+    def jitter(self) -> float:
+        return 0.5
+
+
+class Nobody:
+    """An observer that does not care."""
+
+    def batch_done(self, batch: Batch, seconds: float, lag: int) -> None: ...
+    def waiting(self, reason: str) -> None: ...
+    def aborted(self, reason: str) -> None: ...
+    def assigned(self, partitions: int) -> None: ...
+
+
+class SlowClock:
+    """Milliseconds that often stand still and differ between workers."""
+
+    def __init__(self, scheduler: Scheduler, skew_ms: int) -> None:
+        self.scheduler = scheduler
+        self.skew_ms = skew_ms
+
+    def now_ms(self) -> int:
+        return START_MS + self.scheduler.steps // 40 + self.skew_ms
+
+
+def targets() -> list[Target]:
+    """Two destinations, so that consent and suppression are in play."""
+    return [
+        json_target(spec.name, f"out.{spec.name}", spec.audience(), Shape(spec).shape)
+        for spec in SPECS
+    ]
+
+
+class World:
+    """The services, the workers on them, and the hand that meddles."""
+
+    def __init__(self, seed: int, rules: Rules, *, exactly_once: bool = True) -> None:
+        self.scheduler = Scheduler(seed)
+        self.random = self.scheduler.random
+        self.rules = rules
+        self.exactly_once = exactly_once
+        self.kafka = MemoryKafka(PARTITIONS)
+        self.redis = MemoryRedis()
+        self.reading = Reading()
+        self.calm = False
+        self.trouble_rate = self.random.choice(TROUBLE_RATES)
+        self.workers: dict[str, tuple[Task, Worker]] = {}
+        self.raw = self._fill(history(self.random))
+
+    def _fill(self, events: Sequence[dict[str, Any]]) -> list[Message]:
+        """Puts events on the raw topic, some twice, on partitions of no particular order."""
+        raw = []
+        for number, event in enumerate(events):
+            value = json.dumps({**event, "messageId": f"m{number}"}).encode()
+            for _ in range(self.random.choice((1, 1, 1, 2))):
+                partition = self.random.randrange(PARTITIONS)
+                log = self.kafka.logs.setdefault((RAW, partition), [])
+                raw.append(Message(RAW, partition, len(log), 0, None, value))
+                log.append(Logged(None, value, [], None))
+        return raw
+
+    def run(self, workers: int) -> None:
+        """Lives the history to its end: everything committed, everybody stopped."""
+        names = [f"w{place}" for place in range(workers)]
+        for name in names:
+            self.start(name)
+        self.deal(names)
+        self.scheduler.spawn("hand", lambda: self.meddle(names))
+        self.scheduler.run()
+
+    def start(self, name: str) -> None:
+        """A new process under a name; what an older one left is its to clear up."""
+        source = MemorySource(self.kafka, name, self.step)
+        sink = MemorySink(source, DEAD, name if self.exactly_once else None, self.step)
+        pipeline = self.rules.pipeline(
+            decoder=JsonDecoder(),
+            reading=self.reading,
+            codec=StateCodec(),
+            store=MemoryStore(self.redis, self.step),
+            sink=sink,
+            clock=SlowClock(self.scheduler, self.random.choice((0, 0, -3, 5))),
+            targets=targets(),
+            changelog_topic=CHANGELOG,
+        )
+        pipeline.joiner = self.rules.joiner(targets(), self.reading.policy)
+        limits = Limits(self.random.choice((1, 2, 4)))
+        worker = self.rules.worker(source, sink, pipeline, Nobody(), limits, Steady())
+        self.workers[name] = (self.scheduler.spawn(name, worker.run), worker)
+
+    def step(self, name: str) -> None:
+        """What every call of a port passes: others run, and sometimes a reply is lost."""
+        self.scheduler.step()
+        if not self.calm and name in LOST_REPLIES and self.random.random() < self.trouble_rate:
+            raise Unavailable(f"the reply of {name} was lost")
+
+    def deal(self, names: Sequence[str]) -> None:
+        """Another assignment of the partitions."""
+        places = [(RAW, partition) for partition in range(PARTITIONS)]
+        self.kafka.rebalance({place: self.random.choice(names) for place in places})
+
+    def meddle(self, names: Sequence[str]) -> None:
+        """Crashes, pauses, takeovers and late commits; then calm, until all is committed."""
+        for _ in range(self.random.randrange(2, 9)):
+            self.idle(self.random.randrange(5, 60))
+            name = self.random.choice(names)
+            self.random.choice((self.crash, self.crash, self.pause, self.expire, self.shuffle))(
+                name
+            )
+        self.calm = True
+        for name in names:
+            self.expire(name)
+        while not self.committed():
+            self.idle(20)
+            for name in names:
+                if self.workers[name][0].ended:
+                    self.restart(name)
+        for _, worker in self.workers.values():
+            worker.stop()
+
+    def idle(self, steps: int) -> None:
+        """Lets the others go on for a while."""
+        task = self.scheduler.current
+        assert task is not None
+        task.wakes_at = self.scheduler.steps + steps
+        self.scheduler.step()
+
+    def crash(self, name: str) -> None:
+        """kill -9 at whatever step the worker stands; the new process starts at once or later."""
+        self.workers[name][0].doomed = True
+        producer = self.kafka.producers.get(name)
+        if producer is not None and producer.offsets:
+            producer.ending = self.random.random() < 0.5
+        if self.random.random() < 0.5:
+            self.expire(name)
+        self.restart(name)
+
+    def restart(self, name: str) -> None:
+        task, _ = self.workers[name]
+        task.doomed = True
+        if self.calm:
+            self.expire(name)
+        self.start(name)
+        self.shuffle(name)
+
+    def pause(self, name: str) -> None:
+        """A zombie: stands still while the group goes on without it, then wakes."""
+        self.workers[name][0].wakes_at = self.scheduler.steps + self.random.randrange(20, 300)
+        self.kafka.kick(name)
+        self.shuffle(name)
+        if self.random.random() < 0.5:
+            self.expire(name)
+
+    def expire(self, name: str) -> None:
+        """The broker ends a transaction that took too long."""
+        self.kafka.expire(name)
+
+    def shuffle(self, _: str) -> None:
+        """A rebalance."""
+        self.deal(list(self.workers))
+
+    def committed(self) -> bool:
+        """Whether every raw message is behind a committed offset."""
+        return all(
+            self.kafka.offsets.get(place, 0) >= len(log)
+            for place, log in self.kafka.logs.items()
+            if place[0] == RAW
+        )
+
+    def differences(self) -> list[str]:
+        """Where the topics or the store do not end as the fold of all events does."""
+        records = settle(fold_batch(self.raw, JsonDecoder(), self.reading), self.reading)
+        found = [error for name, (task, _) in self.workers.items() for error in crashed(name, task)]
+        found += self._wrong_states(records)
+        for target in targets():
+            found += self._wrong_payloads(target, records)
+        return found
+
+    def _wrong_states(self, records: dict[str, Record]) -> list[str]:
+        found = []
+        for key, record in records.items():
+            stored = self.redis.records.get(key)
+            logged = [
+                one.value for one in self.kafka.committed(CHANGELOG) if one.key == key.encode()
+            ]
+            if self.exactly_once:
+                logged = logged[-1:]
+            if not stored or decoded(key, stored.state) != plain(record):
+                found.append(f"{key} in the store is not the fold of its events")
+            if plain(record) not in [decoded(key, one) for one in logged]:
+                found.append(f"{key} in the changelog is not the fold of its events")
+        return found
+
+    def _wrong_payloads(self, target: Target, records: dict[str, Record]) -> list[str]:
+        seen = self.kafka.committed(target.topic)
+        if not self.exactly_once:
+            seen.sort(key=version_of)
+        last = {(one.key or b"").decode(): one.value for one in seen}
+        found = []
+        for key in records.keys() | last.keys():
+            profile = project(records[key], key, target.audience, self.reading.policy)
+            expected = None if profile is None else target.formatter.stable(profile)
+            if stable(last.get(key)) != stable(expected):
+                found.append(f"{target.name}: {key} is {last.get(key)!r}, not {expected!r}")
+        return found
+
+
+def version_of(record: Logged) -> int:
+    """The version of the state that a record shows, by which a reader may order records."""
+    if record.value is None:
+        return int(dict(record.headers)[VERSION_HEADER])
+    version: int = json.loads(record.value)["profile"]["version"]
+    return version
+
+
+def decoded(key: str, raw: bytes | None) -> Any:
+    """A stored or logged state's record, comparable."""
+    return plain(StateCodec().decode(key, raw or b"").record)
+
+
+def crashed(name: str, task: Task) -> list[str]:
+    """What ended a worker, if it was not expected to happen."""
+    if task.error is None or isinstance(task.error, Fenced | Crash):
+        return []
+    return [f"{name} ended by {task.error!r}"]
+
+
+def plain(record: Record | None) -> Any:
+    """A record without the versions of what others contributed."""
+    if isinstance(record, Person):
+        shares = {one: value[1:] for one, value in record.sources.items() if value[1:] != NOTHING}
+        return (record.own, shares, record.claim)
+    return record
+
+
+def stable(payload: bytes | None) -> Any:
+    """A payload without what tells of its own change."""
+    if payload is None:
+        return None
+    message = json.loads(payload)
+    message.pop("messageId", None)
+    kept = ("id", "firstSeenAt", "lastSeenAt", "anonymousIds", "emails")
+    message["profile"] = {name: message["profile"].get(name) for name in kept}
+    return message
+
+
+def history(chance: random.Random) -> list[dict[str, Any]]:
+    """Identify events of few people who share devices, addresses and minutes."""
+    return [event(chance) for _ in range(chance.randrange(3, 11))]
+
+
+def event(chance: random.Random) -> dict[str, Any]:
+    at = START_MS + 60_000 * chance.randrange(6)
+    traits: dict[str, Any] = {chance.choice("pq"): chance.randrange(3)}
+    if chance.random() < 0.4:
+        traits["email"] = chance.choice(("e@x.io", "f@x.io"))
+    stated: dict[str, Any] = {
+        "type": "identify",
+        "traits": traits,
+        "timestamp": at,
+        "receivedAt": at,
+        "integrations": chance.choice(({}, {}, {"All": False, "mixpanel": True})),
+    }
+    if chance.random() < 0.8:
+        stated["anonymousId"] = chance.choice("ab")
+    if chance.random() < 0.5 or "anonymousId" not in stated:
+        stated["userId"] = chance.choice(("u", "v", "e@x.io"))
+    return stated
