@@ -3,13 +3,18 @@
 Every mistake is named with its place before anything connects.
 """
 
+import os
+import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.functional_validators import AfterValidator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
 
 from resolver.core.events import Reading
 from resolver.core.identifiers import IllegalValues, Kind
@@ -18,8 +23,63 @@ from resolver.core.traits import canonical_name
 from resolver.destinations.spec import TOPIC_FORM, DestinationSpec, Format
 from resolver.errors import ConfigError
 
-Topic = Annotated[str, Field(pattern=TOPIC_FORM)]
-Options = dict[str, str | int | float | bool]
+ENVIRONMENT = "RESOLVER_"
+NEAR = 0.75
+"""Likeness from which a misspelt key is worth a suggestion: one slip in four letters."""
+HOST_FORM = r"([A-Za-z]+://)?(\[[0-9a-fA-F:.]+\]|[^\s,:/@]+)(:[0-9]{1,5})?"
+DECIDED = {
+    "bootstrap.servers": "say kafka.brokers",
+    "group.id": "say kafka.group_id",
+    "group.protocol": "say kafka.group_protocol",
+    "group.instance.id": "say member",
+    "session.timeout.ms": "say limits.session_timeout_ms",
+    "transaction.timeout.ms": "say limits.transaction_timeout_ms",
+    "enable.idempotence": "correctness needs it on",
+    "enable.auto.commit": "offsets travel in the transaction",
+    "transactional.id": "it is made of kafka.group_id and member",
+    "isolation.level": "correctness needs read_committed",
+    "partitioner": "a key must lie where Java's clients look for it",
+}
+"""Settings of librdkafka that are the resolver's own to make, and what to do instead."""
+
+
+def _topic(name: str) -> str:
+    if not re.fullmatch(TOPIC_FORM, name) or name in (".", ".."):
+        raise ValueError(f"{name!r} is no topic name: letters, digits, '.', '_' and '-', up to 249")
+    return name
+
+
+def _undecided(name: str) -> str:
+    if name in DECIDED:
+        raise ValueError(f"it is not for the file: {DECIDED[name]}")
+    return name
+
+
+def _option(value: Any) -> str | int | float | bool:
+    if isinstance(value, str | int | float):
+        return value
+    raise ValueError("it should be text, a number, true or false")
+
+
+def _regular(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+    return pattern
+
+
+def _addresses(stated: str) -> str:
+    for one in stated.split(","):
+        if not re.fullmatch(HOST_FORM, one.strip()):
+            raise ValueError(f"{one.strip()!r} is no address: write host:port")
+    return stated
+
+
+Topic = Annotated[str, AfterValidator(_topic)]
+Options = dict[Annotated[str, AfterValidator(_undecided)], Annotated[Any, AfterValidator(_option)]]
+Pattern = Annotated[str, AfterValidator(_regular)]
+Addresses = Annotated[str, AfterValidator(_addresses)]
 
 
 class Part(BaseModel):
@@ -31,8 +91,8 @@ class Part(BaseModel):
 class KafkaSettings(Part):
     """Where Kafka is, and any setting of librdkafka for both clients or for one."""
 
-    brokers: str = "localhost:9092"
-    group_id: str = "identity-resolver"
+    brokers: Addresses = "localhost:9092"
+    group_id: Annotated[str, Field(min_length=1)] = "identity-resolver"
     group_protocol: Literal["classic", "consumer"] = "classic"
     options: Options = {}
     consumer: Options = {}
@@ -43,7 +103,7 @@ class KafkaSettings(Part):
 class SentinelSettings(Part):
     """Sentinels as ``host:port``, and the name under which they know the master."""
 
-    hosts: tuple[str, ...]
+    hosts: Annotated[tuple[Addresses, ...], Field(min_length=1)]
     service: str = "mymaster"
 
 
@@ -73,7 +133,7 @@ class PolicySettings(Part):
     clock_skew: Literal["correct", "trust"] = "correct"
     identify_by_email_trait: Literal["without_anonymous_id", "always"] = "without_anonymous_id"
     illegal_ids: dict[Kind, tuple[str, ...]] = {}
-    illegal_id_patterns: dict[Kind, tuple[str, ...]] = {}
+    illegal_id_patterns: dict[Kind, tuple[Pattern, ...]] = {}
 
 
 class LimitSettings(Part):
@@ -83,9 +143,21 @@ class LimitSettings(Part):
     transaction_timeout_ms: Annotated[int, Field(ge=1_000)] = 30_000
     session_timeout_ms: Annotated[int, Field(ge=1_000)] = 45_000
 
+    @model_validator(mode="after")
+    def _transactions_end_first(self) -> "LimitSettings":
+        if self.transaction_timeout_ms >= self.session_timeout_ms:
+            raise ValueError(
+                f"transaction_timeout_ms ({self.transaction_timeout_ms}) must be below"
+                f" session_timeout_ms ({self.session_timeout_ms}): it ends before its partitions go"
+            )
+        return self
+
 
 class HttpSettings(Part):
-    """Where metrics and health are served; port 0 takes any free one, -1 serves nothing."""
+    """Where metrics and health are served; port 0 takes any free one, -1 serves nothing.
+
+    With several workers the n-th serves at ``port`` + n, counted from nought.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=-1, le=65_535)] = 9464
@@ -102,7 +174,7 @@ class Settings(BaseSettings):
     """Everything the resolver can be told; ``RESOLVER_KAFKA__BROKERS`` overrides the file."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="RESOLVER_", env_nested_delimiter="__"
+        extra="forbid", frozen=True, env_prefix=ENVIRONMENT, env_nested_delimiter="__"
     )
 
     kafka: KafkaSettings = KafkaSettings()
@@ -124,42 +196,40 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment beats the file, which arrives as arguments."""
         return (env_settings, init_settings)
 
     @model_validator(mode="after")
     def _topics_are_distinct(self) -> "Settings":
+        if not self.inputs:
+            raise ValueError("inputs: name at least one topic")
         outputs = [one.topic for one in self.destinations]
         topics = [*outputs, self.changelog, self.dead_letters, *(one.topic for one in self.inputs)]
         twice = sorted({topic for topic in topics if topics.count(topic) > 1})
         if twice:
             raise ValueError(f"topic {twice[0]!r} is used twice: every role needs its own")
-        names = [one.name for one in self.destinations]
+        names = [one.keys[0] for one in self.destinations]
         if len(set(names)) < len(names):
-            raise ValueError("two destinations have the same name")
+            raise ValueError(f"destinations {', '.join(names)}: every one needs its own name")
         return self
 
     def reading(self) -> Reading:
         """How events are read."""
         chosen = self.policies
-        policy = Policy(
-            everywhere=chosen.precedence,
-            named={canonical_name(name): rule for name, rule in chosen.traits.items()},
-            deep=frozenset(map(canonical_name, chosen.merge)),
-        )
-        illegal = IllegalValues(
-            literals={
-                kind: frozenset(one.strip().lower() for one in values)
-                for kind, values in chosen.illegal_ids.items()
-            },
-            patterns=dict(chosen.illegal_id_patterns),
-        )
+        literals = {
+            kind: frozenset(one.strip().lower() for one in values)
+            for kind, values in chosen.illegal_ids.items()
+        }
         return Reading(
-            illegal=illegal,
-            policy=policy,
+            illegal=IllegalValues(literals=literals, patterns=dict(chosen.illegal_id_patterns)),
+            policy=Policy(
+                everywhere=chosen.precedence,
+                named={canonical_name(name): rule for name, rule in chosen.traits.items()},
+                deep=frozenset(map(canonical_name, chosen.merge)),
+            ),
             trust_clocks=chosen.clock_skew == "trust",
             identify_by_email_always=chosen.identify_by_email_trait == "always",
         )
@@ -171,28 +241,31 @@ def load_settings(path: Path | None = None, **flags: Any) -> Settings:
     Flags are sections by name: ``load_settings(path, kafka={"brokers": "…"})``; None is no flag.
     """
     text = _read(path) if path is not None else ""
-    stated = _parse(text, path)
-    lines = _lines(text)
+    stated, lines = _parse(text, path), _lines(text, path)
+    _check_environment()
     try:
         settings = Settings(**stated)
     except ValidationError as error:
         raise ConfigError(_sentences(error, path, lines)) from error
-    try:
-        return _with_flags(settings, flags)
-    except ValidationError as error:
-        raise ConfigError(_sentences(error, None, {})) from error
+    except SettingsError as error:
+        start = ENVIRONMENT + str(error).split('"')[1].upper()
+        named = ", ".join(one for one in sorted(os.environ) if one.upper().startswith(start))
+        raise ConfigError(f"environment variable {named}: its value is not JSON") from error
+    return _with_flags(settings, flags)
 
 
 def _with_flags(settings: Settings, flags: dict[str, Any]) -> Settings:
     changed: dict[str, Any] = {}
-    for name, value in flags.items():
-        if value is None:
-            continue
-        section = getattr(settings, name)
-        if isinstance(section, Part) and isinstance(value, dict):
-            kept = {key: inner for key, inner in value.items() if inner is not None}
-            value = type(section)(**{**section.model_dump(), **kept})
-        changed[name] = value
+    for name, stated in flags.items():
+        section: Part = getattr(settings, name)
+        kept = {key: value for key, value in stated.items() if value is not None}
+        try:
+            changed[name] = type(section)(**{**section.model_dump(), **kept})
+        except ValidationError as error:
+            mistake = error.errors()[0]
+            raise ConfigError(
+                f"the flag for {name}.{mistake['loc'][0]}: {_cause(mistake)}"
+            ) from error
     return settings.model_copy(update=changed)
 
 
@@ -201,69 +274,127 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from error
 
 
 def _parse(text: str, path: Path | None) -> dict[str, Any]:
     try:
-        stated = yaml.safe_load(text) if text.strip() else {}
+        stated = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
         raise ConfigError(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}") from error
-    if stated is None:
-        return {}
-    if not isinstance(stated, dict):
-        raise ConfigError(f"{path}: the file must hold keys and values, such as 'kafka:'")
-    return stated
+    if not isinstance(stated, dict | None):
+        raise ConfigError(f"{path}:1: the file must hold keys and values, such as 'kafka:'")
+    return {str(name): value for name, value in (stated or {}).items() if value is not None}
 
 
-def _lines(text: str) -> dict[tuple[str, ...], int]:
-    """The line of each key, by its path."""
+def _lines(text: str, path: Path | None) -> dict[tuple[str, ...], int]:
+    """The line of each key, by its path; raises ConfigError where a key stands twice."""
     lines: dict[tuple[str, ...], int] = {}
-
-    def walk(node: yaml.Node | None, path: tuple[str, ...]) -> None:
-        if node is None:
-            return
-        lines.setdefault(path, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                inner = (*path, str(key.value))
-                lines[inner] = key.start_mark.line + 1
-                walk(value, inner)
-        elif isinstance(node, yaml.SequenceNode):
-            for place, value in enumerate(node.value):
-                walk(value, (*path, str(place)))
-
-    walk(yaml.compose(text), ())
+    waiting: list[tuple[yaml.Node | None, tuple[str, ...]]] = [(yaml.compose(text), ())]
+    seen: set[int] = set()
+    while waiting:
+        node, place = waiting.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        lines.setdefault(place, node.start_mark.line + 1)
+        for name, start, value in _inside(node):
+            inner = (*place, name)
+            if inner in lines:
+                raise ConfigError(
+                    f"{path}:{start}: {'.'.join(inner)}: it stands on line {lines[inner]} already"
+                )
+            lines[inner] = start
+            waiting.append((value, inner))
     return lines
 
 
+def _inside(node: yaml.Node) -> Iterator[tuple[str, int, yaml.Node]]:
+    """(key or place, line, value) of everything in a mapping or a list."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield str(key.value), key.start_mark.line + 1, value
+    elif isinstance(node, yaml.SequenceNode):
+        for place, value in enumerate(node.value):
+            yield str(place), value.start_mark.line + 1, value
+
+
+def _check_environment() -> None:
+    """Names a variable that looks like a setting and is none; others may share the prefix."""
+    for variable in (one for one in sorted(os.environ) if one.upper().startswith(ENVIRONMENT)):
+        place = tuple(variable[len(ENVIRONMENT) :].lower().split("__"))
+        model = _model_of(place[:-1])
+        if model is None:
+            place, model = place[:1], Settings
+        near = _nearest(place)
+        if place[-1] not in model.model_fields and (near or len(place) > 1):
+            raise ConfigError(f"environment variable {variable}: there is no such setting{near}")
+
+
+def _variable_of(place: tuple[str, ...]) -> str | None:
+    """The environment variable that stated a place or a section around it, if one did."""
+    known = {name.upper(): name for name in os.environ}
+    for length in range(len(place), 0, -1):
+        name = ENVIRONMENT + "__".join(place[:length]).upper()
+        if name in known:
+            return known[name]
+    return None
+
+
 def _sentences(error: ValidationError, path: Path | None, lines: dict[tuple[str, ...], int]) -> str:
-    """One line per mistake: file, line, key, what is wrong, the nearest right key."""
-    sentences = []
+    """One line per mistake: file and line or variable, key, what is wrong, the nearest key."""
+    found: dict[str, int] = {}
     for mistake in error.errors():
-        place = tuple(map(str, mistake["loc"]))
+        place = tuple(str(part) for part in mistake["loc"] if part != "[key]")
         known = place
         while known and known not in lines:
             known = known[:-1]
-        where = f"{path}:{lines[known]}" if path is not None and known in lines else "settings"
-        cause = mistake["msg"].removeprefix("Value error, ")
-        if mistake["type"] == "extra_forbidden":
-            cause = "there is no such key" + _nearest(place)
-        sentences.append(f"{where}: {'.'.join(place) or 'the file'}: {cause}")
-    return "\n".join(sentences)
+        line, variable = lines.get(known, 0), _variable_of(place)
+        where = f"{path}:{line}" if path is not None and line else "the settings"
+        where = f"environment variable {variable}" if variable else where
+        about = f"{where}: {'.'.join(place)}" if place else where
+        near = _nearest(place) if mistake["type"] == "extra_forbidden" else ""
+        found[f"{about}: {_cause(mistake)}{near}"] = line
+    return "\n".join(sorted(found, key=lambda sentence: found[sentence]))
+
+
+CAUSES = {
+    "extra_forbidden": "there is no such key",
+    **dict.fromkeys(("model_type", "dict_type"), "it should hold keys and values"),
+    "tuple_type": "it should be a list: [a, b], or a line '- a' for each",
+    "missing": "it is missing",
+    "too_short": "it should not be empty",
+}
+
+
+def _cause(mistake: Any) -> str:
+    """What is wrong, in words that do not speak of Python."""
+    cause = str(mistake["msg"]).removeprefix("Value error, ").replace("Input should", "it should")
+    return CAUSES.get(mistake["type"], cause)
+
+
+def _model_of(place: tuple[str, ...]) -> Any:
+    """The section at a place; None where there is none."""
+    model: Any = Settings
+    for part in filter(str.isidentifier, place):
+        field = model.model_fields.get(part) if model else None
+        model = next(_models(field.annotation), None) if field else None
+    return model
+
+
+def _models(annotation: Any) -> Iterator[Any]:
+    """The sections that an annotation speaks of."""
+    if hasattr(annotation, "model_fields"):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models(argument)
 
 
 def _nearest(place: tuple[str, ...]) -> str:
     """``; did you mean …?`` for a misspelt key."""
-    model: Any = Settings
-    for part in place[:-1]:
-        if part.isdigit():
-            continue
-        field = model.model_fields.get(part)
-        arguments = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
-        model = next((one for one in arguments if hasattr(one, "model_fields")), None)
-        if model is None:
-            return ""
-    near = get_close_matches(place[-1], model.model_fields, n=1)
+    model = _model_of(place[:-1])
+    near = get_close_matches(place[-1], model.model_fields, 1, NEAR) if model else []
     return f"; did you mean {near[0]!r}?" if near else ""
