@@ -1,12 +1,12 @@
-"""The command line: verbs and exit codes. Parses, then calls wiring.
-
-Exit codes: 0 done · 1 done, but some input was bad · 2 wrong usage or settings · 3 a service
-cannot be reached · 4 another worker took this one's place, or the client cannot go on.
-"""
+"""The command line: verbs and exit codes. Parses, then calls wiring."""
 
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
+import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -14,26 +14,44 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from resolver import __version__, demo_page, wiring
 from resolver.config import Settings, load_settings
 from resolver.demo import run_demo
-from resolver.errors import ConfigError, Fenced, ResolverError, Unavailable
+from resolver.errors import BadEvent, ConfigError, ResolverError, Unavailable
 
-OK, SOME_BAD, USAGE, UNREACHABLE, REPLACED = range(5)
+OK, SOME_BAD, USAGE, UNREACHABLE, REPLACED, BROKEN = range(6)
 DEFAULT_FILE = Path("resolver.yaml")
+LOOK_S = 0.2  # how often a group of workers looks whether one of them has ended
+HELP = """Resolve identify events into profiles: who is who, across devices, addresses and logins.
+
+Exit codes:
+
+* 0: done
+* 1: done, but some input was bad, or nobody was found
+* 2: wrong usage or settings, a missing topic, a Redis that evicts
+* 3: Kafka, Redis or the schema registry cannot be reached
+* 4: another worker took this one's place, or the client cannot go on
+* 5: a fault of the resolver's own
+
+Example: `resolver config check && resolver topics create && resolver run`
+"""
 
 app = typer.Typer(
-    help=__doc__,
+    help=HELP,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-topics = typer.Typer(help="The topics that the settings name.", no_args_is_help=True)
-dlq = typer.Typer(help="Dead letters: what could never be resolved.", no_args_is_help=True)
-config = typer.Typer(help="The settings.", no_args_is_help=True)
+TOPICS = "The topics that the settings name. Example: `resolver topics create`"
+DLQ = "Dead letters: what could never be resolved. Example: `resolver dlq list`"
+CONFIG = "The settings. Example: `resolver config check -c resolver.yaml`"
+topics = typer.Typer(help=TOPICS, no_args_is_help=True)
+dlq = typer.Typer(help=DLQ, no_args_is_help=True)
+config = typer.Typer(help=CONFIG, no_args_is_help=True)
 app.add_typer(topics, name="topics")
 app.add_typer(dlq, name="dlq")
 app.add_typer(config, name="config")
@@ -63,17 +81,23 @@ def told(verb: Callable[..., int | None]) -> Callable[..., None]:
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             code = verb(*args, **kwargs) or OK
+            sys.stdout.flush()
         except ConfigError as error:
             code = _say(error, USAGE)
         except Unavailable as error:
             code = _say(error, UNREACHABLE)
-        except (Fenced, ResolverError) as error:
+        except BadEvent as error:
+            code = _say(error, SOME_BAD)
+        except ResolverError as error:
             code = _say(error, REPLACED)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = OK
         except KeyboardInterrupt:
             code = OK
+        except Exception:
+            traceback.print_exc()
+            code = BROKEN
         raise typer.Exit(code)
 
     return run
@@ -85,10 +109,30 @@ def _say(error: Exception, code: int) -> int:
 
 
 def _settings(path: Path | None, brokers: str | None = None, redis: str | None = None) -> Settings:
-    chosen = path or Path(os.environ.get("RESOLVER_CONFIG", DEFAULT_FILE))
-    if path is None and "RESOLVER_CONFIG" not in os.environ and not chosen.exists():
-        return load_settings(None, kafka={"brokers": brokers}, redis={"url": redis})
-    return load_settings(chosen, kafka={"brokers": brokers}, redis={"url": redis})
+    return load_settings(_file(path), kafka={"brokers": brokers}, redis={"url": redis})
+
+
+def _file(path: Path | None) -> Path | None:
+    """The file to read: the flag's, the environment's, the one that lies here, or none."""
+    stated = os.environ.get("RESOLVER_CONFIG")
+    if path is not None or stated:
+        return path or Path(str(stated))
+    return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of no verb."""
 
 
 @app.command()
@@ -107,9 +151,27 @@ def run(
     if workers == 1:
         wiring.run_worker(settings, wiring.member_name(settings))
         return OK
+    wiring.check_services(settings).close()
     given = {"--config": file, "--brokers": brokers, "--redis": redis}
-    arguments = [text for name, value in given.items() if value for text in (name, str(value))]
-    return wiring.run_workers(workers, arguments)
+    return _run_group(workers, [f"{name}={value}" for name, value in given.items() if value])
+
+
+def _run_group(count: int, arguments: list[str]) -> int:
+    """Runs so many processes of the group; ends all when one ends; returns the worst code."""
+    command = [sys.executable, "-m", "resolver", "run", *arguments]
+    stopped: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.append(1))
+    processes = [
+        subprocess.Popen(command, env={**os.environ, wiring.WORKER: str(place)}, process_group=0)
+        for place in range(count)
+    ]
+    while not stopped and all(process.poll() is None for process in processes):
+        time.sleep(LOOK_S)
+    for process in processes:
+        process.terminate()
+    codes = [process.wait() for process in processes]
+    return max(OK if code == -signal.SIGTERM else code if code >= 0 else REPLACED for code in codes)
 
 
 @app.command()
@@ -117,15 +179,18 @@ def run(
 def resolve(
     files: Files = None,
     destination: Annotated[
-        str | None, typer.Option(help="Fold as this destination sees it.")
+        str | None,
+        typer.Option(help="Fold as it sees them: a configured one, or any integration's name."),
     ] = None,
     file: ConfigFile = None,
 ) -> int:
     """Resolve JSON Lines offline, without Kafka or Redis; profiles go to standard output.
 
-    Examples: `resolver resolve events.jsonl` · `zcat *.gz | resolver resolve --destination X`
+    Bad lines are named on standard error, the good ones resolved all the same.
+
+    Examples: `resolver resolve events.jsonl` · `zcat *.gz | resolver resolve --destination Braze`
     """
-    lines, account = wiring.resolve(_settings(file), wiring.read_lines(files or []), destination)
+    lines, account = wiring.resolve(_settings(file), files or [], destination)
     for line in lines:
         sys.stdout.buffer.write(line + b"\n")
     sys.stdout.flush()
@@ -148,10 +213,23 @@ def send(files: Files = None, file: ConfigFile = None, brokers: Brokers = None) 
     Example: `resolver send events.jsonl --brokers localhost:9092`
     """
     settings = _settings(file, brokers)
-    with _progress("sent") as report:
-        count = wiring.send(settings, files or [], report)
-    err.print(f"{count} events sent to {settings.inputs[0].topic}")
-    return OK
+    refused: list[str] = []
+    total = wiring.count_lines(files or []) if err.is_terminal else None
+    with _progress("sent", total) as report:
+        count = wiring.send(settings, files or [], report, refused.append)
+    return _accounted(f"{_counted(count, 'event')} sent to {settings.inputs[0].topic}", refused)
+
+
+def _accounted(sentence: str, refused: list[str]) -> int:
+    """Says what went and what did not; the exit code."""
+    for one in refused:
+        err.print(one, style="yellow", markup=False)
+    err.print(f"{sentence}, {len(refused)} refused" if refused else sentence, markup=False)
+    return SOME_BAD if refused else OK
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 @app.command()
@@ -160,15 +238,20 @@ def tail(
     destination: Annotated[str, typer.Argument(help="A configured destination.")],
     file: ConfigFile = None,
     brokers: Brokers = None,
-    follow: Annotated[bool, typer.Option(help="Wait for more.")] = True,
-    from_start: Annotated[bool, typer.Option(help="Begin with the oldest record.")] = False,
+    follow: Annotated[
+        bool, typer.Option(help="Wait for more; else print what is there, and end.")
+    ] = True,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Begin with the oldest record.")
+    ] = False,
 ) -> int:
     """Print what a destination receives: key, tab, value; `null` takes the key back.
 
-    Example: `resolver tail profiles --from-start --no-follow`
+    Examples: `resolver tail profiles` · `resolver tail profiles --no-follow | cut -f2 | jq .`
     """
     settings = _settings(file, brokers)
-    for line in wiring.tail(settings, destination, follow=follow, from_start=from_start):
+    begin = from_start or not follow
+    for line in wiring.tail(settings, destination, follow=follow, from_start=begin):
         print(line, flush=follow)
     return OK
 
@@ -186,7 +269,7 @@ def show(
     """
     found = wiring.show(_settings(file, None, redis), identifier)
     if not found:
-        err.print(f"nobody is known as {identifier!r}", markup=False)
+        err.print(f"nobody is known as {identifier!r} in this Redis", markup=False)
         return SOME_BAD
     if out.is_terminal:
         out.print_json(json.dumps(found, ensure_ascii=False))
@@ -200,8 +283,10 @@ def show(
 def topics_create(
     file: ConfigFile = None,
     brokers: Brokers = None,
-    partitions: Annotated[int, typer.Option(min=1)] = 12,
-    replication: Annotated[int, typer.Option(min=1)] = 1,
+    partitions: Annotated[int, typer.Option(min=1, help="Of each new topic.")] = 12,
+    replication: Annotated[
+        int, typer.Option(min=1, help="Brokers that hold each new topic; 3 in production.")
+    ] = 1,
 ) -> int:
     """Create the missing topics with the settings correctness needs (compaction among them).
 
@@ -209,21 +294,22 @@ def topics_create(
     """
     made = wiring.create_topics(_settings(file, brokers), partitions, replication)
     for name, new in made.items():
-        out.print(f"{'created' if new else 'was there'}  {name}", markup=False)
+        out.print(f"{'created  ' if new else 'was there'}  {name}", markup=False)
     return OK
 
 
 @dlq.command("list")
 @told
 def dlq_list(file: ConfigFile = None, brokers: Brokers = None) -> int:
-    """List dead letters: where each lay, its fault, the reason. No trait values.
+    """List dead letters: where each lay, tab, its fault, tab, the reason. No trait values.
 
     Example: `resolver dlq list`
     """
+    listed = 0
     for letter in wiring.dead_letters(_settings(file, brokers)):
-        about = {name: value.decode(errors="replace") for name, value in letter.headers or []}
-        place = f"{about.get('resolver.topic')}[{about.get('resolver.partition')}]"
-        print(f"{place}@{about.get('resolver.offset')}\t{about.get('resolver.reason')}")
+        print(f"{letter.place}\t{letter.fault}\t{letter.reason}")
+        listed += 1
+    err.print(_counted(listed, "dead letter"), markup=False)
     return OK
 
 
@@ -234,14 +320,17 @@ def dlq_replay(
     brokers: Brokers = None,
     fault: Annotated[str | None, typer.Option(help="Only letters with this fault.")] = None,
 ) -> int:
-    """Send dead letters back to the topics they came from.
+    """Send dead letters back to the topics they came from, each once, with its first timestamp.
+
+    What is still bad comes back as a dead letter.
 
     Example: `resolver dlq replay --fault undecodable`
     """
-    with _progress("replayed") as report:
-        count = wiring.replay_dead_letters(_settings(file, brokers), fault, report)
-    err.print(f"{count} dead letters sent back")
-    return OK
+    refused: list[str] = []
+    with _progress("replayed", None) as report:
+        settings = _settings(file, brokers)
+        count = wiring.replay_dead_letters(settings, fault, report, refused.append)
+    return _accounted(f"{_counted(count, 'dead letter')} sent back", refused)
 
 
 @config.command("check")
@@ -252,14 +341,15 @@ def config_check(file: ConfigFile = None, brokers: Brokers = None, redis: RedisU
     Example: `resolver config check -c resolver.yaml`
     """
     settings = _settings(file, brokers, redis)
-    out.print("the settings are valid")
-    wrong = 0
+    out.print(f"ok    {_file(file) or 'no file: the defaults'}", style="green", markup=False)
+    worst = OK
     for subject, fault in wiring.check(settings):
-        wrong += fault is not None
-        mark = "ok   " if fault is None else "WRONG"
-        style = "green" if fault is None else "red"
-        out.print(f"{mark} {subject}{f': {fault}' if fault else ''}", style=style, markup=False)
-    return UNREACHABLE if wrong else OK
+        if fault is None:
+            out.print(f"ok    {subject}", style="green", markup=False)
+        else:
+            out.print(f"WRONG {subject}: {fault}", style="red", markup=False)
+            worst = max(worst, UNREACHABLE if isinstance(fault, Unavailable) else USAGE)
+    return worst
 
 
 @app.command()
@@ -275,16 +365,22 @@ def demo() -> int:
 
 @app.command()
 def version() -> None:
-    """Print the version."""
+    """Print the version.
+
+    Example: `resolver version`
+    """
     print(__version__)
 
 
 class _progress:
-    """A counter on a terminal, nothing elsewhere; yields a function that adds to it."""
+    """A bar on a terminal, nothing elsewhere; yields a function that adds to it."""
 
-    def __init__(self, verb: str) -> None:
+    def __init__(self, verb: str, total: int | None) -> None:
+        self.total = total
         self.progress = Progress(
-            TextColumn(f"{verb} {{task.completed:,.0f}}"),
+            TextColumn(verb),
+            BarColumn(),
+            MofNCompleteColumn(),
             TimeElapsedColumn(),
             console=err,
             disable=not err.is_terminal,
@@ -292,7 +388,7 @@ class _progress:
 
     def __enter__(self) -> Callable[[int], None]:
         self.progress.start()
-        task = self.progress.add_task("", total=None)
+        task = self.progress.add_task("", total=self.total)
         return lambda count: self.progress.advance(task, count)
 
     def __exit__(self, *_: object) -> None:

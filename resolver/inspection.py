@@ -1,21 +1,43 @@
-"""What is known of one person, and why: for people who ask "where does this value come from?"."""
+"""Looking into the store: is it fit to keep profiles, what does it know of a person, and why?
 
-from collections.abc import Callable
+For people who ask "where does this value come from?".
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from redis.exceptions import RedisError
+
+from resolver.config import Settings
 from resolver.core.consent import EVERYTHING
 from resolver.core.events import DEVICE, Reading
-from resolver.core.identifiers import ANON, EMAIL
+from resolver.core.identifiers import ANON, EMAIL, USER, identifier_of_user
 from resolver.core.ownership import owned_statements
 from resolver.core.profiles import project
 from resolver.core.times import iso_utc
 from resolver.core.values import Device, Person, Record, Statement
+from resolver.edges.redis_store import RedisStore
+from resolver.errors import ConfigError, Unavailable
 from resolver.offline import as_line
 
 Load = Callable[[str], Record | None]
 HOPS_MAX = 3
 """From a device to a lead to its owner: nobody is further away."""
 IDENTIFIED, ANONYMOUS = "identified", "anonymous"
+EVICTION_HINT = "set maxmemory-policy noeviction, or redis.allow_eviction to take the risk"
+
+
+def candidates_of(stated: str) -> list[str]:
+    """The identifiers that somebody may mean: as written, else a userId, e-mail or anonymousId."""
+    bare = stated.strip()
+    if bare.startswith(USER):
+        return [identifier_of_user(bare.removeprefix(USER))]
+    if bare.startswith(EMAIL):
+        return [bare.lower()]
+    if bare.startswith(ANON):
+        return [bare]
+    return [identifier_of_user(bare), USER + bare, ANON + bare]
 
 
 def explain(candidates: list[str], load: Load, reading: Reading) -> dict[str, Any]:
@@ -105,3 +127,43 @@ def _identifiers(key: str, record: Record) -> list[str]:
     for _, _, statement in _statements(record, key):
         found |= {mark[len(DEVICE) :] for mark in statement.marks if mark.startswith(DEVICE + ANON)}
     return sorted(found)
+
+
+@contextmanager
+def reaching_store(settings: Settings) -> Iterator[None]:
+    """Says where Redis is not, and what to look at."""
+    try:
+        yield
+    except (Unavailable, RedisError) as error:
+        raise Unavailable(_no_store(settings, error)) from error
+    except ConfigError as error:
+        raise ConfigError(f"{error}: see {store_address(settings)}") from error
+
+
+def _no_store(settings: Settings, error: Exception) -> str:
+    reason = str(error).removeprefix("Redis: ").rstrip(".")
+    return (
+        f"Redis at {store_address(settings)} does not answer ({reason}):"
+        " is it running, and is redis.url (or --redis) right?"
+    )
+
+
+def store_address(settings: Settings) -> str:
+    """Where Redis is, without credentials."""
+    sentinel = settings.redis.sentinel
+    if sentinel is not None:
+        return f"{sentinel.service}, as named by {', '.join(sentinel.hosts)}"
+    scheme, _, rest = settings.redis.url.partition("?")[0].partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def check_store(settings: Settings, store: RedisStore) -> None:
+    """Refuses a Redis that lets nobody in, or may drop profiles when memory is short."""
+    with reaching_store(settings):
+        store.load([USER])
+        policy = store.eviction_policy()
+    if policy not in (None, "noeviction") and not settings.redis.allow_eviction:
+        raise ConfigError(
+            f"Redis at {store_address(settings)} evicts keys (maxmemory-policy {policy}):"
+            f" {EVICTION_HINT}"
+        )

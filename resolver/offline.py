@@ -1,22 +1,29 @@
 """Resolving JSON Lines without Kafka or Redis: the same rules, folded in one pass."""
 
 import gc
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
 from resolver.batch import Batch
-from resolver.core.consent import EVERYTHING, Audience
+from resolver.config import Settings
+from resolver.core.consent import EVERYTHING, Audience, destination_key
 from resolver.core.events import Reading, Warned, read_event
 from resolver.core.profiles import Profile, project
 from resolver.core.times import instant_us, iso_utc
 from resolver.core.values import Contribution, Position, Record
-from resolver.errors import BadEvent
+from resolver.destinations.spec import DestinationSpec
+from resolver.errors import BadEvent, ConfigError
 from resolver.joining import join_records, shares_of
 from resolver.ports import Decoder
 
 TOPIC = "lines"
 IDENTIFY = (None, "identify")
+OPT_IN_BY_CONVENTION = {"salesforce"}
+"""Integrations that nobody is sent to unless an event names them."""
+STDIN = Path("-")
 
 
 class Line(NamedTuple):
@@ -42,6 +49,39 @@ class Account:
     joined: int = 0
     skipped: int = 0
     bad: list[BadLine] = field(default_factory=list)
+
+
+def read_lines(paths: list[Path]) -> Iterator[Line]:
+    """Lines of files in turn, or of standard input (no path, or ``-``), blank ones left out.
+
+    Raises ConfigError before the first line if a file cannot be read.
+    """
+    for path in paths:
+        if path != STDIN:
+            _opened(path).close()
+    return (line for path in paths or [STDIN] for line in _lines_of(path) if line.raw.strip())
+
+
+def count_lines(paths: list[Path]) -> int | None:
+    """How many lines there are to read; None where standard input is among them."""
+    if not paths or STDIN in paths:
+        return None
+    return sum(1 for _ in read_lines(paths))
+
+
+def _lines_of(path: Path) -> Iterator[Line]:
+    if path == STDIN:
+        yield from (Line("stdin", number, raw) for number, raw in enumerate(sys.stdin.buffer, 1))
+        return
+    with _opened(path) as file:
+        yield from (Line(str(path), number, raw) for number, raw in enumerate(file, 1))
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def fold_lines(
@@ -98,6 +138,28 @@ def profiles(
         profile = project(records[key], key, audience, reading.policy)
         if profile is not None:
             yield as_line(profile)
+
+
+def audience_of(settings: Settings, destination: str | None) -> Audience:
+    """A configured destination's, or that of any integration name; without one, everything."""
+    if destination is None:
+        return EVERYTHING
+    key = destination_key(destination)
+    if not key:
+        raise ConfigError(f"{destination!r} names no destination")
+    for spec in settings.destinations:
+        if key in spec.keys:
+            return spec.audience()
+    return Audience((key,), key in OPT_IN_BY_CONVENTION)
+
+
+def spec_of(settings: Settings, destination: str) -> DestinationSpec:
+    """A configured destination by name or alias."""
+    for spec in settings.destinations:
+        if destination_key(destination) in spec.keys:
+            return spec
+    known = ", ".join(spec.name for spec in settings.destinations)
+    raise ConfigError(f"there is no destination {destination!r}; configured: {known}")
 
 
 def as_line(profile: Profile) -> dict[str, Any]:
