@@ -347,7 +347,7 @@ def config_check(file: ConfigFile = None, brokers: Brokers = None, redis: RedisU
         if fault is None:
             out.print(f"ok    {subject}", style="green", markup=False)
         else:
-            out.print(f"WRONG {subject}: {fault}", style="red", markup=False)
+            out.print(f"WRONG {fault}", style="red", markup=False)
             worst = max(worst, UNREACHABLE if isinstance(fault, Unavailable) else USAGE)
     return worst
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from resolver.config import Settings
 from resolver.core.consent import EVERYTHING
@@ -134,7 +134,7 @@ def reaching_store(settings: Settings) -> Iterator[None]:
     """Says where Redis is not, and what to look at."""
     try:
         yield
-    except (Unavailable, RedisError) as error:
+    except (Unavailable, RedisError, RedisClusterException) as error:
         raise Unavailable(_no_store(settings, error)) from error
     except ConfigError as error:
         raise ConfigError(f"{error}: see {store_address(settings)}") from error

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -230,7 +231,8 @@ def open_registry(settings: Settings) -> "SchemaRegistry | None":
     if not url:
         return None
     try:
-        from resolver.edges.registry import SchemaRegistry
+        with warnings.catch_warnings(record=True):  # its client's client is ageing
+            from resolver.edges.registry import SchemaRegistry
     except ImportError as error:
         raise ConfigError(
             "kafka.schema_registry needs its client: pip install 'identity-resolver[registry]'"
@@ -261,18 +263,17 @@ def check(settings: Settings) -> Iterator[tuple[str, ResolverError | None]]:
     registry = open_registry(settings)
     if registry is not None:
         deeds[f"the schema registry at {settings.kafka.schema_registry}"] = registry.check
+    faults: list[tuple[str, str | None]] = []
     deeds["Kafka's options"] = lambda: check_clients(settings)
-    deeds[f"Kafka at {settings.kafka.brokers}"] = lambda: topic_faults(settings)
-    wrong = False
+    deeds[f"Kafka at {settings.kafka.brokers}"] = lambda: faults.extend(topic_faults(settings))
     for subject, deed in deeds.items():
         try:
             deed()
             yield subject, None
         except (ConfigError, Unavailable) as error:
-            wrong = "Kafka" in subject
             yield subject, error
-    for name, fault in [] if wrong else topic_faults(settings):
-        yield f"topic {name}", ConfigError(fault) if fault else None
+    for name, fault in faults:
+        yield f"topic {name}", ConfigError(f"topic {name} {fault}") if fault else None
 
 
 def topic_faults(settings: Settings) -> list[tuple[str, str | None]]:
