@@ -14,6 +14,7 @@ from resolver.core.consent import EVERYTHING
 from resolver.core.events import DEVICE, Reading
 from resolver.core.identifiers import ANON, EMAIL, USER, identifier_of_user
 from resolver.core.ownership import owned_statements
+from resolver.core.policy import PATH_SEPARATOR
 from resolver.core.profiles import project
 from resolver.core.times import iso_utc
 from resolver.core.values import Device, Person, Record, Statement
@@ -83,8 +84,16 @@ def _explained(key: str, record: Record, load: Load, reading: Reading) -> dict[s
     statements = _statements(record, key)
     for name in sorted({name for _, _, one in statements for name in one.traits}):
         said = [one for one in statements if name in one[2].traits]
-        traits[name] = _ranked(name, said, told["traits"].get(name))
+        path = name.split(PATH_SEPARATOR)
+        traits[".".join(path)] = _ranked(name, said, _at(told["traits"], path))
     return {**told, "identifiers": _identifiers(key, record), "because": traits}
+
+
+def _at(value: Any, path: list[str]) -> Any:
+    """What stands at a path of keys; None where nothing does."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def _ranked(name: str, said: list[tuple[str, str, Statement]], shown: Any) -> dict[str, Any]:

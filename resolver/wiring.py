@@ -244,8 +244,8 @@ def open_store(settings: Settings) -> RedisStore:
     """The store; nothing connects yet."""
     redis = settings.redis
     if redis.sentinel is not None:
-        parts = [one.partition(":") for one in redis.sentinel.hosts]
-        hosts = [(host, int(port or SENTINEL_PORT)) for host, _, port in parts]
+        addresses = (one.partition(":") for one in redis.sentinel.hosts)
+        hosts = [(host, int(port or SENTINEL_PORT)) for host, _, port in addresses]
         return RedisStore(connect_sentinel(hosts, redis.sentinel.service), redis.prefix)
     try:
         with reaching_store(settings):
@@ -297,7 +297,7 @@ def wanted_topics(settings: Settings) -> dict[str, bool]:
 def create_topics(settings: Settings, partitions: int, replication: int) -> dict[str, bool]:
     """Creates the missing topics; for each, whether it was made."""
     tools = KafkaTools(client_options(settings))
-    tools.topics()  # says within seconds that there is no broker
+    tools.topics()  # raises within seconds where there is no broker
     return tools.create(wanted_topics(settings), partitions, replication)
 
 
@@ -305,8 +305,7 @@ def resolve(
     settings: Settings, paths: list[Path], destination: str | None
 ) -> tuple[Iterator[bytes], Account]:
     """Final profiles as JSON lines, and the account of the input."""
-    reading = settings.reading()
-    start_us = time.time_ns() // 1_000
+    reading, start_us = settings.reading(), time.time_ns() // 1_000
     records, account = fold_lines(read_lines(paths), JsonDecoder(), reading, start_us)
     encode = msgspec.json.Encoder().encode
     audience = audience_of(settings, destination)
