@@ -45,7 +45,8 @@ class DeviceDelta:
     points: Points = field(default_factory=dict)
     linked: set[str] = field(default_factory=set)
 
-    def record(self) -> Device:
+    def record(self, reading: Reading) -> Device:
+        """The delta as a record of its kind."""
         return Device(self.statements, self.points, sorted(self.linked))
 
 
@@ -58,6 +59,7 @@ class PersonDelta:
     claim: Claim | None = None
 
     def record(self, reading: Reading) -> Person:
+        """The delta as a record of its kind."""
         own = layer_of(self.statements, reading.policy) if self.statements else EMPTY
         return Person(own, self.sources, self.claim)
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+from resolver.core.consent import Audience
 from resolver.core.policy import Policy
 from resolver.core.profiles import Profile, project
 from resolver.joining import Joined, Known, Output
@@ -11,7 +12,7 @@ from resolver.ports import Revision, Sink
 VERSION_HEADER = "resolver.version"
 """On tombstones, which have no payload to say it: which state took the profile back."""
 
-Emitted = dict[str, tuple[int, set[str]]]
+Emitted = dict[str, tuple[int, list[str]]]
 """By key: the version that was emitted last, and the destinations it went to."""
 
 
@@ -23,24 +24,37 @@ class Emitter:
         self.policy = policy
         self.changelog_topic = changelog_topic
         self.emitted: Emitted = {}
+        self.waiting: list[tuple[Output, str, int]] = []
         self.sent: Counter[str] = Counter()
         self.suppressed: Counter[str] = Counter()
 
     def begin(self) -> None:
         """Forgets the last batch."""
         self.emitted.clear()
+        self.waiting.clear()
         self.sent = Counter()
         self.suppressed = Counter()
 
-    def emit(self, joined: Joined, raw: bytes, *, settled: bool, caused_by: str) -> None:
-        """Produces a swapped record's outputs and its changelog entry."""
+    def emit(self, joined: Joined, raw: bytes, caused_by: str) -> None:
+        """Produces a swapped record's outputs and its changelog entry; tombstones wait."""
+        names = []
         for output in joined.outputs:
-            self._produce(output, joined.key, self._revise(joined, output, settled, caused_by))
+            names.append(output.target.name)
+            if output.profile is None or output.stable is None:
+                self.waiting.append((output, joined.key, joined.version))
+            else:
+                revision = self._revise(joined, output.profile, output.target.audience, caused_by)
+                self._produce(output, joined.key, revision)
         self._log(joined.key, raw)
-        names = {output.target.name for output in joined.outputs}
         if len(names) < len(joined.state.shown):
             self.suppressed.update(joined.state.shown.keys() - names)
         self.emitted[joined.key] = (joined.version, names)
+
+    def take_back(self) -> None:
+        """Produces the tombstones: after the profiles that those people became part of."""
+        for output, key, version in self.waiting:
+            self._produce(output, key, Revision(version, [], None, None, ""))
+        self.waiting.clear()
 
     def emit_again(self, key: str, known: Known, raw: bytes, outputs: list[Output]) -> None:
         """Produces the newest state of a key that was emitted and has moved since."""
@@ -66,16 +80,15 @@ class Emitter:
         if self.changelog_topic is not None:
             self.sink.produce(self.changelog_topic, key, raw)
 
-    def _revise(self, joined: Joined, output: Output, settled: bool, caused_by: str) -> Revision:
+    def _revise(
+        self, joined: Joined, profile: Profile, audience: Audience, caused_by: str
+    ) -> Revision:
         """What changed for this destination; unknown where the last state was in doubt."""
-        profile = output.profile
-        if profile is None:
-            return Revision(joined.version, [], None, None, caused_by)
-        if not settled:
+        if not joined.settled:
             return Revision(joined.version, profile.merged, None, None, caused_by)
-        old = None
-        if joined.before is not None:
-            old = project(joined.before, joined.key, output.target.audience, self.policy)
+        if joined.before is None:
+            return Revision(joined.version, profile.merged, sorted(profile.traits), [], caused_by)
+        old = project(joined.before, joined.key, audience, self.policy)
         merged, changed, removed = compare(old, profile)
         return Revision(joined.version, merged, changed, removed, caused_by)
 

@@ -56,6 +56,7 @@ class Joined(NamedTuple):
     key: str
     expected: int
     version: int
+    settled: bool
     state: State
     before: Record | None
     outputs: list[Output]
@@ -107,7 +108,7 @@ class Joiner:
         deliveries = {one: Contribution(version, *shares.get(one, NOTHING)) for one in outbox}
         outputs, shown = self._outputs(key, record, old, settled)
         state = State(record, tag.incarnation, tag.sequence, outbox, shown)
-        return Joined(key, known.version, version, state, before, outputs, deliveries)
+        return Joined(key, known.version, version, settled, state, before, outputs, deliveries)
 
     def project_all(self, key: str, record: Record) -> list[Output]:
         """What every destination should have under the key; folds once per distinct view."""

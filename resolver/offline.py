@@ -122,7 +122,7 @@ def settle(batch: Batch, reading: Reading) -> dict[str, Record]:
             batch.person(receiver).sources[key] = Contribution(1, *share)
 
     for key, device in batch.devices.items():
-        join(key, device.record())
+        join(key, device.record(reading))
     for key, lead in batch.leads.items():
         join(key, lead.record(reading))
     for key, user in batch.users.items():

@@ -5,12 +5,12 @@ before its outputs are produced, its outputs are in the log before they are re-c
 nothing counts as sent until the transaction that carried it is known to be committed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from resolver import __version__
 from resolver.batch import Batch, Buried, DeviceDelta, PersonDelta, fold_batch
 from resolver.core.events import Reading
-from resolver.core.values import Contribution, Record
+from resolver.core.values import Contribution
 from resolver.emission import Emitter
 from resolver.errors import TransactionAborted, Unavailable
 from resolver.joining import Joined, Joiner, Known, Tag, Target
@@ -30,8 +30,11 @@ SWAP_TRIES_MAX = 50
 """Lost swaps in a row before waiting: each one means that another worker made progress."""
 RECHECKS_MAX = 50
 """Looks at moving versions before the batch is given up and taken again."""
-CACHE_SIZE = 20_000
-"""Decoded records remembered, a few KiB each: tens of MiB."""
+CACHE_HALF = 10_000
+"""Decoded records remembered in each of two halves, a few KiB each: tens of MiB."""
+CHUNK = 500
+"""Records in one request of the store; see its edge."""
+UNKNOWN = Known(0, None)
 COMMITS_SIZE = 10_000
 """Incarnations whose commits are remembered: one per start or abort of any worker."""
 
@@ -60,7 +63,8 @@ class Pipeline:
         self.joiner = Joiner(targets, reading.policy)
         self.emitter = Emitter(sink, reading.policy, changelog_topic)
         self.commits: dict[str, int] = {}
-        self.cache: dict[str, Known] = {}
+        self.young: dict[str, Known] = {}
+        self.old: dict[str, Known] = {}
         self.batch = Batch()
         self.generation = store.generation
 
@@ -71,21 +75,16 @@ class Pipeline:
         batch = self.batch = fold_batch(messages, self.decoder, self.reading)
         if self._store_changed():
             self.forget()
-        cached = bool(self.cache)
+        remembered = bool(self.young or self.old)
         self.emitter.begin()
         for buried in batch.buried:
             self.sink.bury(buried.message, letter_headers(buried))
-        rounds: list[list[tuple[Joined, bytes, bool]]] = []
         for deltas in (batch.devices, batch.leads, batch.users):
-            rounds.append(self._settle(deltas, tag))
-            self._deliver(batch, (joined for joined, _, _ in rounds[-1]))
-        for swapped in rounds[::-1]:
-            for joined, raw, settled in swapped:
-                caused_by = batch.caused_by.get(joined.key, "")
-                self.emitter.emit(joined, raw, settled=settled, caused_by=caused_by)
+            self._settle(deltas, tag)
+        self.emitter.take_back()
         self.sink.flush()
         self._recheck()
-        if self._store_changed() and cached:
+        if self._store_changed() and remembered:
             raise Unavailable("the store was connected to anew while records were remembered")
         batch.emitted, batch.suppressed = self.emitter.sent, self.emitter.suppressed
         return batch
@@ -97,7 +96,7 @@ class Pipeline:
 
     def forget(self) -> None:
         """Drops what is remembered of the store: after partitions went or the store changed."""
-        self.cache.clear()
+        self.young, self.old = {}, {}
 
     def _store_changed(self) -> bool:
         """Whether what is remembered may be of a store that has lost it."""
@@ -105,79 +104,95 @@ class Pipeline:
         return before != self.generation
 
     def _settle(
-        self, deltas: dict[str, DeviceDelta] | dict[str, PersonDelta], tag: Tag
-    ) -> list[tuple[Joined, bytes, bool]]:
-        """Joins deltas into the stored records; durable on return."""
-        pending: dict[str, Record] = {key: self._record(delta) for key, delta in deltas.items()}
-        swapped: list[tuple[Joined, bytes, bool]] = []
+        self, deltas: Mapping[str, DeviceDelta] | Mapping[str, PersonDelta], tag: Tag
+    ) -> None:
+        """Joins deltas into the stored records: swapped, emitted and delivered on return."""
+        pending: dict[str, DeviceDelta | PersonDelta] = dict(deltas)
         for _ in range(SWAP_TRIES_MAX):
             if not pending:
-                return swapped
-            attempts = self._attempt(pending, tag)
-            pending = self._swap(attempts, pending)
-            swapped += [one for one in attempts if one[0].key not in pending]
+                return
+            pending = self._round(pending, tag)
         raise Unavailable(f"{len(pending)} records kept moving for {SWAP_TRIES_MAX} swaps")
 
-    def _record(self, delta: DeviceDelta | PersonDelta) -> Record:
-        if isinstance(delta, DeviceDelta):
-            return delta.record()
-        return delta.record(self.reading)
+    def _round(
+        self, pending: dict[str, DeviceDelta | PersonDelta], tag: Tag
+    ) -> dict[str, DeviceDelta | PersonDelta]:
+        """One try for each delta; returns those that lost their swap and must be joined again."""
+        keys = list(pending)
+        chunks = [keys[at : at + CHUNK] for at in range(0, len(keys), CHUNK)]
+        known = [self._recall(chunk) for chunk in chunks]
+        loads = [
+            [key for key in chunk if key not in recalled]
+            for chunk, recalled in zip(chunks, known, strict=True)
+        ]
+        attempts: dict[int, list[tuple[Joined, bytes]]] = {}
 
-    def _attempt(self, pending: dict[str, Record], tag: Tag) -> list[tuple[Joined, bytes, bool]]:
-        """Loads and joins; what stays as it is and is settled drops out."""
-        known = self._load(pending)
-        self._read_commits(known.values())
-        now_ms = self.clock.now_ms()
-        attempts = []
-        for key, delta in pending.items():
-            before = known[key]
-            settled = self._settled(before)
-            joined = self.joiner.join(key, before, delta, settled=settled, tag=tag, now_ms=now_ms)
-            if joined is not None:
-                attempts.append((joined, self.codec.encode(joined.state), settled))
-        return attempts
+        def decide(place: int, stored: list[Stored]) -> list[Swap]:
+            for key, one in zip(loads[place], stored, strict=True):
+                known[place][key] = self._known(key, one)
+            attempts[place] = self._attempt(chunks[place], known[place], pending, tag)
+            return [Swap(one.key, one.expected, one.version, raw) for one, raw in attempts[place]]
 
-    def _swap(
-        self, attempts: list[tuple[Joined, bytes, bool]], pending: dict[str, Record]
-    ) -> dict[str, Record]:
-        """Swaps; returns the deltas that lost and must be joined again."""
-        swaps = [Swap(one.key, one.expected, one.version, raw) for one, raw, _ in attempts]
-        lost: dict[str, Record] = {}
-        replies = self.store.swap(swaps) if swaps else []
-        for (joined, _, _), current in zip(attempts, replies, strict=True):
-            if current is None:
-                self._remember(joined.key, Known(joined.version, joined.state))
-            else:
-                self.cache[joined.key] = self._known(joined.key, current)
-                lost[joined.key] = pending[joined.key]
+        lost: dict[str, DeviceDelta | PersonDelta] = {}
+        for place, replies in self.store.exchange(loads, decide):
+            for (joined, raw), current in zip(attempts.pop(place), replies, strict=True):
+                if current is None:
+                    self._swapped(joined, raw)
+                else:
+                    self.young[joined.key] = self._known(joined.key, current)
+                    lost[joined.key] = pending[joined.key]
         self.batch.swaps_lost += len(lost)
         return lost
 
-    def _load(self, keys: Iterable[str]) -> dict[str, Known]:
-        """The records under keys, from memory where it has them: stale at worst, never wrong."""
-        known: dict[str, Known] = {}
-        missing: list[str] = []
+    def _attempt(
+        self,
+        keys: Sequence[str],
+        known: Mapping[str, Known],
+        pending: Mapping[str, DeviceDelta | PersonDelta],
+        tag: Tag,
+    ) -> list[tuple[Joined, bytes]]:
+        """Joins a chunk; what stays as it is and is settled drops out."""
+        self._read_commits(known.values())
+        now_ms = self.clock.now_ms()
+        join, encode, reading = self.joiner.join, self.codec.encode, self.reading
+        attempts = []
         for key in keys:
-            cached = self.cache.get(key)
-            if cached is None:
-                missing.append(key)
-            else:
-                known[key] = cached
-        if missing:
-            for key, stored in zip(missing, self.store.load(missing), strict=True):
-                known[key] = self._known(key, stored)
-        return known
+            before = known[key]
+            delta = pending[key].record(reading)
+            settled = self._settled(before)
+            joined = join(key, before, delta, settled=settled, tag=tag, now_ms=now_ms)
+            if joined is not None:
+                attempts.append((joined, encode(joined.state)))
+        return attempts
+
+    def _swapped(self, joined: Joined, raw: bytes) -> None:
+        """What follows from a durable swap: remembered, emitted, delivered to the next rounds."""
+        key = joined.key
+        self._remember(key, Known(joined.version, joined.state))
+        self.emitter.emit(joined, raw, self.batch.caused_by.get(key, ""))
+        for receiver, contribution in joined.deliveries.items():
+            deliver(self.batch, receiver, key, contribution)
+
+    def _recall(self, keys: Sequence[str]) -> dict[str, Known]:
+        """What memory has of the records: stale at worst, never wrong."""
+        young, old = self.young, self.old
+        recalled: dict[str, Known] = {}
+        for key in keys:
+            known = young.get(key) or old.get(key)
+            if known is not None:
+                recalled[key] = known
+        return recalled
 
     def _known(self, key: str, stored: Stored) -> Known:
         if not stored.version:
-            return Known(0, None)
+            return UNKNOWN
         return Known(stored.version, self.codec.decode(key, stored.state))
 
     def _remember(self, key: str, known: Known) -> None:
-        if len(self.cache) >= CACHE_SIZE:
-            for old in list(self.cache)[: CACHE_SIZE // 4]:
-                del self.cache[old]
-        self.cache[key] = known
+        """Two halves, the older one dropped as a whole: no bookkeeping per record."""
+        if len(self.young) >= CACHE_HALF:
+            self.old, self.young = self.young, {}
+        self.young[key] = known
 
     def _settled(self, known: Known) -> bool:
         """Whether outputs and outbox of what is stored are known to be committed."""
@@ -194,12 +209,6 @@ class Pipeline:
         if len(self.commits) > COMMITS_SIZE:
             self.commits.clear()
         self.commits.update(self.store.commits(sorted(doubtful)))
-
-    def _deliver(self, batch: Batch, swapped: Iterable[Joined]) -> None:
-        """Puts contributions into the deltas of the rounds that follow."""
-        for joined in swapped:
-            for receiver, contribution in joined.deliveries.items():
-                deliver(batch, receiver, joined.key, contribution)
 
     def _recheck(self) -> None:
         """Emits again what has moved since it was swapped, until nothing has."""
@@ -222,7 +231,7 @@ class Pipeline:
             known = self._known(key, stored)
             if known.state is None:
                 raise Unavailable("a record that was just written is not in the store")
-            self.cache[key] = known
+            self.young[key] = known
             outputs = self.joiner.project_all(key, known.state.record)
             self.emitter.emit_again(key, known, stored.state, outputs)
 

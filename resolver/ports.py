@@ -3,7 +3,7 @@
 Contracts only. Every implementation raises ``Unavailable`` while its service is away.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from resolver.core.events import Warned
@@ -43,6 +43,9 @@ class Stored(NamedTuple):
 
 ABSENT = Stored(0, b"")
 
+Decide = Callable[[int, list[Stored]], list[Swap]]
+"""What to swap, from a chunk's place and the states that were loaded for it."""
+
 
 class Store(Protocol):
     """Profiles' records and the table of commits. Every verb takes a batch, in one round trip.
@@ -52,12 +55,20 @@ class Store(Protocol):
 
     generation: int
 
-    def load(self, keys: Sequence[str]) -> list[Stored]:
-        """The states in the keys' order; ``ABSENT`` where there is none."""
+    def exchange(
+        self, loads: Sequence[Sequence[str]], decide: "Decide"
+    ) -> Iterator[tuple[int, list[Stored | None]]]:
+        """Loads the keys of each chunk, and swaps what ``decide`` makes of them.
+
+        Calls ``decide(place, states)`` for every chunk in turn, the states in its keys' order, and
+        yields (place, replies): for each swap None if it was done, else what is there instead.
+        Requests of other chunks may be under way meanwhile. A swap is durable once its reply is
+        there. A chunk may be empty; there is nothing to load for it.
+        """
         ...
 
-    def swap(self, swaps: Sequence[Swap]) -> list[Stored | None]:
-        """For each: None if it was done, else what is there instead. Durable on return."""
+    def load(self, keys: Sequence[str]) -> list[Stored]:
+        """The states in the keys' order; ``ABSENT`` where there is none."""
         ...
 
     def versions(self, keys: Sequence[str]) -> list[int]:

@@ -4,13 +4,13 @@ Every call passes ``step`` with its name before it takes effect, and with ``"…
 before its reply arrives: there a simulation lets others run, crashes the caller or loses the reply.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
 
 from resolver.errors import Fenced, TransactionAborted, Unavailable
-from resolver.ports import ABSENT, Headers, Message, Stored, Swap
+from resolver.ports import ABSENT, Decide, Headers, Message, Stored, Swap
 
 Place = tuple[str, int]
 Step = Callable[[str], None]
@@ -29,11 +29,19 @@ class MemoryStore:
         self.step = step
         self.generation = 0
 
+    def exchange(
+        self, loads: Sequence[Sequence[str]], decide: Decide
+    ) -> Iterator[tuple[int, list[Stored | None]]]:
+        for place, chunk in enumerate(loads):
+            swaps = decide(place, self.load(chunk) if chunk else [])
+            yield place, self.swap(swaps)
+
     def load(self, keys: Sequence[str]) -> list[Stored]:
         self.step("store.load")
         return [self.shared.records.get(key, ABSENT) for key in keys]
 
     def swap(self, swaps: Sequence[Swap]) -> list[Stored | None]:
+        """Swaps one after another; others may do the same in between."""
         replies: list[Stored | None] = []
         for one in swaps:
             self.step("store.swap")
@@ -43,7 +51,8 @@ class MemoryStore:
                 replies.append(None)
             else:
                 replies.append(current)
-        self.step("store.swap.done")
+        if swaps:
+            self.step("store.swap.done")
         return replies
 
     def versions(self, keys: Sequence[str]) -> list[int]:

@@ -12,25 +12,40 @@ from zlib import crc32
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 from redis.retry import Retry
 
 from resolver.errors import ConfigError, Unavailable
-from resolver.ports import ABSENT, Stored, Swap
+from resolver.ports import ABSENT, Decide, Stored, Swap
 
 SHARDS = 64
 """Virtual shards of a cluster: enough for dozens of nodes, few enough to fill a script."""
 KEYS_MAX = 500
-"""Keys a script carries: it blocks the server for about two milliseconds."""
+"""Keys a request carries: a script of so many blocks the server for about two milliseconds."""
+AHEAD = 2
+"""Requests under way while replies are worked on: enough to keep the server busy meanwhile."""
 COMMIT_KEPT_S = 30 * 24 * 3600
 """How long a commit is remembered: a record in doubt for a month is at worst emitted again."""
 VERSION_BYTES = 8
+NAMES_MAX = 100_000
+"""Names of records remembered between the requests of a batch."""
 TIMEOUTS = {"socket_timeout": 10, "socket_connect_timeout": 5, "retry": Retry(NoBackoff(), 0)}
 """Seconds; waiting and trying again is the worker's, which stays in its group meanwhile."""
+FAILURES = (RedisError, RedisClusterException)
 
 
 class RedisStore:
-    """The Store port on redis-py: standalone, Sentinel or Cluster."""
+    """The Store port on redis-py: standalone, Sentinel or Cluster.
+
+    Records travel over one connection of its own, so that a request can be under way while the
+    reply before it is worked on; ``generation`` counts how often that connection was made.
+    """
 
     def __init__(self, client: Any, prefix: str, *, cluster: bool = False) -> None:
         self.client = client
@@ -38,29 +53,30 @@ class RedisStore:
         self.cluster = cluster
         self.calls = 0
         self.generation = 0
-        self._watch_connections()
         package = files("resolver.edges")
-        self._swap = client.register_script((package / "swap.lua").read_text())
-        self._versions = client.register_script((package / "versions.lua").read_text())
+        self._swap_script = client.register_script((package / "swap.lua").read_text())
+        self._versions_script = client.register_script((package / "versions.lua").read_text())
+        self._names: dict[str, str] = {}
+        self._wire: Any = None
+        if cluster:
+            client.user_on_connect_func = self._count_connection
+
+    def exchange(
+        self, loads: Sequence[Sequence[str]], decide: Decide
+    ) -> Iterator[tuple[int, list[Stored | None]]]:
+        with self._translated():
+            if self.cluster:
+                yield from self._exchange_by_shard(loads, decide)
+            else:
+                yield from self._exchange_ahead(loads, decide)
 
     def load(self, keys: Sequence[str]) -> list[Stored]:
-        loaded = self._by_group(keys, lambda names, _: self.client.mget(names))
-        return [ABSENT if raw is None else _stored(raw) for raw in loaded]
-
-    def swap(self, swaps: Sequence[Swap]) -> list[Stored | None]:
-        def run(names: list[str], places: list[int]) -> Any:
-            arguments: list[bytes] = []
-            for place in places:
-                one = swaps[place]
-                expected = _packed(one.expected) if one.expected else b""
-                arguments += (expected, _packed(one.version) + one.state)
-            return self._swap(keys=names, args=arguments)
-
-        replies = self._by_group([one.key for one in swaps], run)
-        return [None if reply is None else _stored(reply) for reply in replies]
+        with self._translated():
+            return self._by_group(keys, self._load_group)
 
     def versions(self, keys: Sequence[str]) -> list[int]:
-        replies = self._by_group(keys, lambda names, _: self._versions(keys=names))
+        with self._translated():
+            replies = self._by_group(keys, self._versions_group)
         return [int.from_bytes(reply, "big") for reply in replies]
 
     def commits(self, incarnations: Sequence[str]) -> Mapping[str, int]:
@@ -73,76 +89,164 @@ class RedisStore:
         with self._translated():
             self.client.set(self._commit_key(incarnation), sequence, ex=COMMIT_KEPT_S)
 
-    def _watch_connections(self) -> None:
-        """Counts connections: behind a new one there may be another server, or an emptier one."""
-
-        def connected(connection: Any) -> None:
-            if not self.cluster:
-                connection.on_connect()
-            self.generation += 1
-
-        if self.cluster:
-            self.client.user_on_connect_func = connected
-        else:
-            self.client.connection_pool.connection_kwargs["redis_connect_func"] = connected
-
     def ping(self) -> bool:
         """Whether the server answers."""
         try:
             return bool(self.client.ping())
-        except RedisError:
+        except FAILURES:
             return False
 
     def eviction_policy(self) -> str | None:
         """``maxmemory-policy``, or None where the server does not tell."""
-        try:
-            return str(self.client.config_get("maxmemory-policy")["maxmemory-policy"])
-        except (redis.ResponseError, KeyError):
-            return None
-        except RedisError as error:
-            raise Unavailable(_sentence(error)) from error
+        with self._translated():
+            try:
+                return str(self.client.config_get("maxmemory-policy")["maxmemory-policy"])
+            except (ResponseError, KeyError):
+                return None
 
     def close(self) -> None:
+        self._hang_up()
         self.client.close()
 
     def name(self, key: str) -> str:
         """Where a record lies."""
-        return f"{self.prefix}{{{crc32(key.encode()) % SHARDS:x}}}{key}"
+        name = self._names.get(key)
+        if name is None:
+            if len(self._names) >= NAMES_MAX:
+                self._names.clear()
+            name = f"{self.prefix}{{{crc32(key.encode()) % SHARDS:x}}}{key}"
+            self._names[key] = name
+        return name
+
+    def _count_connection(self, _: Any) -> None:
+        self.generation += 1
 
     def _commit_key(self, incarnation: str) -> str:
         return f"{self.prefix}commit:{incarnation}"
 
-    def _by_group(
-        self, keys: Sequence[str], run: Callable[[list[str], list[int]], Any]
-    ) -> list[Any]:
-        """Runs ``run(names, places)`` per group of keys; the replies in the keys' order."""
-        replies: list[Any] = [None] * len(keys)
-        with self._translated():
-            for places in self._groups(keys):
-                found = run([self.name(keys[place]) for place in places], places)
-                for place, reply in zip(places, found, strict=True):
-                    replies[place] = reply
-        return replies
+    def _exchange_ahead(
+        self, loads: Sequence[Sequence[str]], decide: Decide
+    ) -> Iterator[tuple[int, list[Stored | None]]]:
+        """Loads and swaps of different chunks alternate on the wire; replies keep that order."""
+        for chunk in loads[:AHEAD]:
+            self._ask_load(chunk)
+        before: tuple[int, Sequence[Swap]] | None = None
+        for place, chunk in enumerate(loads):
+            stored = [_stored(raw) for raw in self._reply()] if chunk else []
+            swaps = decide(place, stored)
+            if before is not None:
+                yield before[0], self._swap_replies(before[1])
+            self._ask_swap(swaps)
+            self._ask_load(loads[place + AHEAD] if place + AHEAD < len(loads) else ())
+            before = place, swaps
+        if before is not None:
+            yield before[0], self._swap_replies(before[1])
 
-    def _groups(self, keys: Sequence[str]) -> Iterator[list[int]]:
+    def _ask_load(self, keys: Sequence[str]) -> None:
+        if keys:
+            self._ask("MGET", *map(self.name, keys))
+
+    def _ask_swap(self, swaps: Sequence[Swap]) -> None:
+        if swaps:
+            names = [self.name(one.key) for one in swaps]
+            self._ask("EVALSHA", self._swap_script.sha, len(names), *names, *_arguments(swaps))
+
+    def _swap_replies(self, swaps: Sequence[Swap]) -> list[Stored | None]:
+        if not swaps:
+            return []
+        return [None if reply is None else _stored(reply) for reply in self._reply()]
+
+    def _exchange_by_shard(
+        self, loads: Sequence[Sequence[str]], decide: Decide
+    ) -> Iterator[tuple[int, list[Stored | None]]]:
+        """One request after another: on a cluster each shard's keys go to a node of their own."""
+        for place, chunk in enumerate(loads):
+            swaps = decide(place, self._by_group(chunk, self._load_group))
+            by_key = {one.key: one for one in swaps}
+
+            def swap(keys: Sequence[str], by_key: dict[str, Swap] = by_key) -> list[Any]:
+                arguments = _arguments([by_key[key] for key in keys])
+                replies = self._swap_script(keys=list(map(self.name, keys)), args=arguments)
+                return [None if reply is None else _stored(reply) for reply in replies]
+
+            yield place, self._by_group([one.key for one in swaps], swap)
+
+    def _by_group(
+        self, keys: Sequence[str], run: Callable[[Sequence[str]], list[Any]]
+    ) -> list[Any]:
+        """Runs ``run`` per group of keys that one request may carry; replies in the keys' order."""
+        replies: dict[str, Any] = {}
+        for group in self._groups(keys):
+            self.calls += 1
+            replies.update(zip(group, run(group), strict=True))
+        return [replies[key] for key in keys]
+
+    def _groups(self, keys: Sequence[str]) -> Iterator[Sequence[str]]:
         if not self.cluster:
             for start in range(0, len(keys), KEYS_MAX):
-                yield list(range(start, min(start + KEYS_MAX, len(keys))))
+                yield keys[start : start + KEYS_MAX]
             return
-        shards: dict[int, list[int]] = {}
-        for place, key in enumerate(keys):
-            shards.setdefault(crc32(key.encode()) % SHARDS, []).append(place)
-        yield from shards.values()
+        shards: dict[int, list[str]] = {}
+        for key in keys:
+            shards.setdefault(crc32(key.encode()) % SHARDS, []).append(key)
+        for shard in shards.values():
+            for start in range(0, len(shard), KEYS_MAX):
+                yield shard[start : start + KEYS_MAX]
+
+    def _load_group(self, keys: Sequence[str]) -> list[Stored]:
+        names = list(map(self.name, keys))
+        if self.cluster:
+            return [_stored(raw) for raw in self.client.mget(names)]
+        self._ask("MGET", *names)
+        return [_stored(raw) for raw in self._reply()]
+
+    def _versions_group(self, keys: Sequence[str]) -> list[bytes]:
+        names = list(map(self.name, keys))
+        replies: list[bytes]
+        if self.cluster:
+            replies = self._versions_script(keys=names)
+            return replies
+        self._ask("EVALSHA", self._versions_script.sha, len(names), *names)
+        replies = self._reply()
+        return replies
+
+    def _ask(self, *command: Any) -> None:
+        """Sends a command on the records' own connection."""
+        if self._wire is None:
+            self._connect()
+        self.calls += 1
+        self._wire.send_packed_command(self._wire.pack_command(*command), check_health=False)
+
+    def _reply(self) -> Any:
+        return self._wire.read_response()
+
+    def _connect(self) -> None:
+        self._wire = self.client.connection_pool.get_connection()
+        self.generation += 1
+        for script in (self._swap_script, self._versions_script):
+            self._ask("SCRIPT", "LOAD", script.script)
+            self._reply()
+
+    def _hang_up(self) -> None:
+        """Drops the connection with whatever replies are still under way on it."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.disconnect()
+            self.client.connection_pool.release(wire)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        self.calls += 1
+        finished = False
         try:
             yield
-        except (redis.AuthenticationError, NoPermissionError) as error:
+            finished = True
+        except (AuthenticationError, NoPermissionError) as error:
             raise ConfigError(f"Redis refuses the credentials: {_sentence(error)}") from error
-        except RedisError as error:
+        except FAILURES as error:
             raise Unavailable(f"Redis: {_sentence(error)}") from error
+        finally:
+            if not finished:
+                self._hang_up()
 
 
 def connect(url: str, *, cluster: bool = False, **options: Any) -> Any:
@@ -160,11 +264,18 @@ def connect_sentinel(hosts: Sequence[tuple[str, int]], service: str, **options: 
     return sentinel(list(hosts), **settings).master_for(service, **settings)
 
 
-def _packed(version: int) -> bytes:
-    return version.to_bytes(VERSION_BYTES, "big")
+def _arguments(swaps: Sequence[Swap]) -> list[bytes]:
+    """For each: the expected version, then the new version with the state."""
+    arguments: list[bytes] = []
+    for one in swaps:
+        expected = one.expected.to_bytes(VERSION_BYTES, "big") if one.expected else b""
+        arguments += (expected, one.version.to_bytes(VERSION_BYTES, "big") + one.state)
+    return arguments
 
 
-def _stored(raw: bytes) -> Stored:
+def _stored(raw: bytes | None) -> Stored:
+    if not raw:
+        return ABSENT
     return Stored(int.from_bytes(raw[:VERSION_BYTES], "big"), raw[VERSION_BYTES:])
 
 
