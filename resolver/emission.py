@@ -1,11 +1,10 @@
 """Turns what a swap entails into messages of the destinations and of the changelog."""
 
 from collections import Counter
-from typing import Any
 
 from resolver.core.consent import Audience
 from resolver.core.policy import Policy
-from resolver.core.profiles import Profile, project
+from resolver.core.profiles import Profile, Shown, shown
 from resolver.joining import Joined, Known, Output
 from resolver.ports import Revision, Sink
 
@@ -88,21 +87,22 @@ class Emitter:
             return Revision(joined.version, profile.merged, None, None, caused_by)
         if joined.before is None:
             return Revision(joined.version, profile.merged, sorted(profile.traits), [], caused_by)
-        old = project(joined.before, joined.key, audience, self.policy)
+        old = shown(joined.before, joined.key, audience, self.policy)
         merged, changed, removed = compare(old, profile)
         return Revision(joined.version, merged, changed, removed, caused_by)
 
 
-def compare(old: Profile | None, new: Profile) -> tuple[list[str], list[str], list[str]]:
+def compare(old: Shown | None, new: Profile) -> tuple[list[str], list[str], list[str]]:
     """(merged, changed, removed) of a profile against what was shown before."""
     if old is None:
         return new.merged, sorted(new.traits), []
-    before: dict[str, Any] = old.traits
+    before, merged_before = old
+    traits = new.traits
     changed = [
-        name for name, value in new.traits.items() if name not in before or before[name] != value
+        name for name, value in traits.items() if name not in before or before[name] != value
     ]
-    removed = [name for name in before if name not in new.traits]
+    removed = [name for name in before if name not in traits]
     merged = new.merged
-    if merged and old.merged:
-        merged = [source for source in merged if source not in old.merged]
+    if merged and merged_before:
+        merged = [source for source in merged if source not in merged_before]
     return merged, sorted(changed), sorted(removed)

@@ -6,7 +6,6 @@ give way to the newest permitted one.
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 from resolver.core.events import SEEN
@@ -60,18 +59,18 @@ def prune(ordered: list[Statement], policy: Policy) -> list[Statement]:
     if len(ordered) < 2 and not policy.named:
         return ordered
     extremes = _extreme_winners(ordered, policy) if policy.named else {}
-    taken: dict[str, set[str]] = {}
+    taken: dict[str, tuple[set[str], set[str]]] = {}
     kept: list[Statement] = []
     for statement in ordered[::-1]:
         names = taken.get(statement.restriction)
         if names is None:
-            names = taken[statement.restriction] = set()
+            names = taken[statement.restriction] = (set(), set())
         if extremes:
             statement = _without_lost_extremes(statement, extremes)
-        rest = _rest(statement, names)
+        rest = _rest(statement, *names)
         if rest is not None:
-            names.update(rest.traits)
-            names.update(map(_mark_name, rest.marks))
+            names[0].update(rest.traits)
+            names[1].update(rest.marks)
             kept.append(rest)
     kept.reverse()
     return _bounded(kept) if len(taken) > RESTRICTIONS_MAX else kept
@@ -81,20 +80,15 @@ def _by_stamp(statement: Statement) -> tuple[Any, ...]:
     return statement.stamp
 
 
-def _mark_name(mark: str) -> str:
-    """A name in a set shared with traits, which never start with two NULs."""
-    return "\0\0" + mark
-
-
-def _rest(statement: Statement, taken: set[str]) -> Statement | None:
+def _rest(statement: Statement, taken_traits: set[str], taken_marks: set[str]) -> Statement | None:
     """The statement without registers that a later one of its restriction states."""
     traits, marks = statement.traits, statement.marks
-    if not taken.isdisjoint(traits):
-        traits = {name: value for name, value in traits.items() if name not in taken}
-    if any(_mark_name(mark) in taken for mark in marks):
-        marks = {mark: value for mark, value in marks.items() if _mark_name(mark) not in taken}
-    if not traits and not marks:
+    if taken_traits.issuperset(traits) and taken_marks.issuperset(marks):
         return None
+    if not taken_traits.isdisjoint(traits):
+        traits = {name: value for name, value in traits.items() if name not in taken_traits}
+    if not taken_marks.isdisjoint(marks):
+        marks = {mark: value for mark, value in marks.items() if mark not in taken_marks}
     if traits is statement.traits and marks is statement.marks:
         return statement
     return statement._replace(traits=traits, marks=marks)
@@ -145,21 +139,19 @@ def _without_lost_extremes(statement: Statement, winners: dict[tuple[str, str], 
 
 def _bounded(kept: list[Statement]) -> list[Statement]:
     """At most RESTRICTIONS_MAX statements of each register: the latest."""
-    count: Counter[str] = Counter()
+    traits: Counter[str] = Counter()
+    marks: Counter[str] = Counter()
     bounded: list[Statement] = []
     for statement in kept[::-1]:
-        full = {name for name in _names(statement) if count[name] >= RESTRICTIONS_MAX}
-        rest = _rest(statement, full)
+        full_traits = {name for name in statement.traits if traits[name] >= RESTRICTIONS_MAX}
+        full_marks = {mark for mark in statement.marks if marks[mark] >= RESTRICTIONS_MAX}
+        rest = _rest(statement, full_traits, full_marks)
         if rest is not None:
-            count.update(_names(rest))
+            traits.update(rest.traits)
+            marks.update(rest.marks)
             bounded.append(rest)
     bounded.reverse()
     return bounded
-
-
-def _names(statement: Statement) -> Iterable[str]:
-    yield from statement.traits
-    yield from map(_mark_name, statement.marks)
 
 
 def _earliest(first: dict[str, int]) -> dict[str, int]:

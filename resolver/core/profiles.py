@@ -8,9 +8,10 @@ from resolver.core.events import DEVICE, OPTIONS, SEEN
 from resolver.core.identifiers import ANON, EMAIL, USER
 from resolver.core.policy import PATH_SEPARATOR, Policy, Precedence, assemble
 from resolver.core.records import unowned
-from resolver.core.values import Device, Layer, Person, Record, Stamp, Statement
+from resolver.core.values import Device, Person, Record, Stamp, Statement
 
-Tiered = tuple[int, Statement]
+Shown = tuple[dict[str, Any], list[str]]
+"""Traits, and the identifiers whose writes are among them."""
 
 
 class Profile(NamedTuple):
@@ -43,33 +44,69 @@ def project(record: Record, identifier: str, audience: Audience, policy: Policy)
     return _project_person(record, identifier, audience, policy)
 
 
+def shown(record: Record, identifier: str, audience: Audience, policy: Policy) -> Shown | None:
+    """Only the traits and the merged sources of what ``project`` gives: a third of its cost."""
+    if isinstance(record, Device):
+        visible = _visible_writes(record, audience)
+        return (fold_traits(visible, [], policy), []) if visible else None
+    if record.claim is not None and identifier.startswith(EMAIL):
+        return None
+    view = _view(record, identifier, audience)
+    if view is None:
+        return None
+    return _traits_of(view, policy), sorted(view.merged)
+
+
+def _visible_writes(device: Device, audience: Audience) -> list[Statement]:
+    if not device.statements:
+        return []
+    return [one for one in unowned(device) if audience.may_see(one.restriction)]
+
+
 def _project_device(
     device: Device, identifier: str, audience: Audience, policy: Policy
 ) -> Profile | None:
-    if not device.statements:
-        return None
-    visible = [one for one in unowned(device) if audience.may_see(one.restriction)]
+    visible = _visible_writes(device, audience)
     if not visible:
         return None
     anon = identifier.removeprefix(ANON)
     first = min((one.stamp[0] for one in visible if SEEN in one.marks), default=None)
-    profile = _profile(identifier, visible, [], first, policy)
-    return profile._replace(anonymous_ids=[anon], anonymous_id=anon)
+    _, seen, options = _fold_marks(visible)
+    return Profile(
+        id=identifier,
+        traits=fold_traits(visible, [], policy),
+        anonymous_ids=[anon],
+        anonymous_id=anon,
+        emails=[],
+        first_seen_us=first,
+        last_seen_us=seen[0][0] if seen else None,
+        context=seen[1] if seen else {},
+        options=options,
+        merged=[],
+    )
 
 
-def _project_person(
-    person: Person, identifier: str, audience: Audience, policy: Policy
-) -> Profile | None:
+class View(NamedTuple):
+    """What an audience may see of a person, statements ascending by stamp."""
+
+    identified: list[Statement]
+    anonymous: list[Statement]
+    emails: dict[str, Stamp]
+    merged: list[str]
+
+
+def _view(person: Person, identifier: str, audience: Audience) -> View | None:
     may_see = audience.may_see
     identified = [one for one in person.own.statements if may_see(one.restriction)]
     anonymous: list[Statement] = []
-    layers: list[Layer] = [person.own]
     emails: dict[str, Stamp] = {}
     if identified and identifier.startswith(EMAIL):
         emails[identifier[len(EMAIL) :]] = identified[-1].stamp
     merged = []
     for source, contribution in person.sources.items():
-        stated = [one for one in contribution.identified.statements if may_see(one.restriction)]
+        stated = contribution.identified.statements
+        if stated:
+            stated = [one for one in stated if may_see(one.restriction)]
         unstated = [one for one in contribution.anonymous.statements if may_see(one.restriction)]
         if stated:
             identified += stated
@@ -77,30 +114,54 @@ def _project_person(
         if stated or unstated:
             merged.append(source)
         anonymous += unstated
-        layers += (contribution.identified, contribution.anonymous)
     if not identified and not anonymous:
         return None
     if merged:
         identified.sort(key=_by_stamp)
         anonymous.sort(key=_by_stamp)
-    firsts = [at for layer in layers for text, at in layer.first.items() if may_see(text)]
-    first = min(firsts, default=None)
-    profile = _profile(identifier, anonymous, identified, first, policy)
-    if emails:
-        profile.emails.extend(sorted(emails))
-        if "email" not in profile.traits:
-            profile.traits["email"] = max(emails, key=emails.__getitem__)
-    profile.merged.extend(sorted(merged))
-    return profile
+    return View(identified, anonymous, emails, merged)
 
 
-def _profile(
-    identifier: str,
-    anonymous: list[Statement],
-    identified: list[Statement],
-    first: int | None,
-    policy: Policy,
-) -> Profile:
+def _project_person(
+    person: Person, identifier: str, audience: Audience, policy: Policy
+) -> Profile | None:
+    view = _view(person, identifier, audience)
+    if view is None:
+        return None
+    devices, seen, options = _fold_marks(view.anonymous + view.identified)
+    return Profile(
+        id=identifier,
+        traits=_traits_of(view, policy),
+        anonymous_ids=sorted(devices),
+        anonymous_id=max(devices, key=lambda one: (devices[one], one), default=None),
+        emails=sorted(view.emails),
+        first_seen_us=_first_seen(person, audience),
+        last_seen_us=seen[0][0] if seen else None,
+        context=seen[1] if seen else {},
+        options=options,
+        merged=sorted(view.merged),
+    )
+
+
+def _first_seen(person: Person, audience: Audience) -> int | None:
+    may_see = audience.may_see
+    firsts = [at for text, at in person.own.first.items() if may_see(text)]
+    for contribution in person.sources.values():
+        for layer in (contribution.identified, contribution.anonymous):
+            firsts += [at for text, at in layer.first.items() if may_see(text)]
+    return min(firsts, default=None)
+
+
+def _traits_of(view: View, policy: Policy) -> dict[str, Any]:
+    traits = fold_traits(view.anonymous, view.identified, policy)
+    if view.emails and "email" not in traits:
+        traits["email"] = max(view.emails, key=view.emails.__getitem__)
+    return traits
+
+
+def fold_traits(
+    anonymous: list[Statement], identified: list[Statement], policy: Policy
+) -> dict[str, Any]:
     """Folds statements, each list ascending by stamp, identified ones above anonymous ones."""
     traits: dict[str, Any] = {}
     for statement in anonymous:
@@ -112,19 +173,7 @@ def _profile(
     if None in traits.values():
         traits = {name: value for name, value in traits.items() if value is not None}
     _derive_name(traits)
-    devices, seen, options = _fold_marks(anonymous + identified)
-    return Profile(
-        id=identifier,
-        traits=traits,
-        anonymous_ids=sorted(devices),
-        anonymous_id=max(devices, key=lambda one: (devices[one], one), default=None),
-        emails=[],
-        first_seen_us=first,
-        last_seen_us=seen[0][0] if seen else None,
-        context=seen[1] if seen else {},
-        options=options,
-        merged=[],
-    )
+    return traits
 
 
 def _fold_marks(

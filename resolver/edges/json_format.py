@@ -18,15 +18,13 @@ class JsonFormatter:
 
     def __init__(self, shape: Callable[[Profile], dict[str, Any] | None]) -> None:
         self._shape = shape
-        self._stable = msgspec.json.Encoder(order="sorted").encode
         self._encode = msgspec.json.Encoder().encode
 
     def stable(self, profile: Profile) -> bytes | None:
         shaped = self._shape(profile)
         if shaped is None:
             return None
-        about = shaped.pop("profile")
-        return self._stable(shaped)[:-1] + b',"profile":' + self._stable(about) + b"}"
+        return self._encode(shaped)
 
     def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
         spliced = self._encode(

@@ -173,6 +173,14 @@ class KafkaSink:
     def produce(
         self, topic: str, key: str, value: bytes | None, headers: Headers | None = None
     ) -> None:
+        if headers is None and self._producer is not None:
+            try:
+                self._producer.produce(topic, value, key)
+                return
+            except BufferError:
+                pass
+            except KafkaException as error:
+                raise _translated(error) from error
         self._send(topic, key.encode(), value, headers)
 
     def bury(self, message: Message, headers: Headers) -> None:
