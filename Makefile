@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: demo test lint stack clean
+.PHONY: demo test lint stack bench clean
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -m venv "$(VENV)"
@@ -27,6 +27,9 @@ test: lint  ## Everything, on a real broker
 
 stack: $(VENV)/.test  ## Kafka, Redis and a schema registry on this machine, until Ctrl-C
 	@"$(VENV)/bin/python" -m tests.stack
+
+bench: $(VENV)/.test  ## The resolver beside a passthrough, in one run
+	@"$(VENV)/bin/python" -m bench $(if $(QUICK),--events 60000 --rounds 1)
 
 clean:
 	rm -rf "$(VENV)" .stack .pytest_cache .mypy_cache .ruff_cache .hypothesis
