@@ -246,7 +246,7 @@ def open_store(settings: Settings) -> RedisStore:
     if redis.sentinel is not None:
         addresses = (one.partition(":") for one in redis.sentinel.hosts)
         hosts = [(host, int(port or SENTINEL_PORT)) for host, _, port in addresses]
-        return RedisStore(connect_sentinel(hosts, redis.sentinel.service), redis.prefix)
+        return RedisStore(connect_sentinel(hosts, redis.sentinel.service, redis.url), redis.prefix)
     try:
         with reaching_store(settings):
             client = connect(redis.url, cluster=redis.cluster)

@@ -121,4 +121,11 @@ def assemble(leaves: list[tuple[Any, str, Any]]) -> dict[str, Any]:
             place.pop(name, None)
         else:
             place[name] = dict(value) if isinstance(value, dict) else value
-    return traits
+    return {name: _in_order(value) for name, value in traits.items()}
+
+
+def _in_order(value: Any) -> Any:
+    """Objects with their keys sorted: the order of leaves is not the order of what they say."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _in_order(value[name]) for name in sorted(value)}

@@ -162,7 +162,10 @@ def _traits_of(view: View, policy: Policy) -> dict[str, Any]:
 def fold_traits(
     anonymous: list[Statement], identified: list[Statement], policy: Policy
 ) -> dict[str, Any]:
-    """Folds statements, each list ascending by stamp, identified ones above anonymous ones."""
+    """Folds statements, each list ascending by stamp, identified ones above anonymous ones.
+
+    Names in sorted order: equal traits are equal bytes, whichever events stated them.
+    """
     traits: dict[str, Any] = {}
     for statement in anonymous:
         traits.update(statement.traits)
@@ -170,10 +173,8 @@ def fold_traits(
         traits.update(statement.traits)
     if policy.named or policy.deep or policy.everywhere is not Precedence.IDENTIFIED:
         traits = _fold_by_policy(anonymous, identified, policy)
-    if None in traits.values():
-        traits = {name: value for name, value in traits.items() if value is not None}
     _derive_name(traits)
-    return traits
+    return {name: traits[name] for name in sorted(traits) if traits[name] is not None}
 
 
 def _fold_marks(
@@ -229,7 +230,7 @@ def _rank(tier: int, statement: Statement, name: str, policy: Policy) -> tuple[A
 
 
 def _derive_name(traits: dict[str, Any]) -> None:
-    if "name" in traits:
+    if traits.get("name") is not None:
         return
     first, last = traits.get("firstName"), traits.get("lastName")
     if isinstance(first, str) and isinstance(last, str) and first.strip() and last.strip():

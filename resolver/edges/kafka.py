@@ -31,6 +31,8 @@ UNUSABLE_TOPIC = {
     KafkaError._UNKNOWN_TOPIC,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
 }
+ENDING = UNUSABLE_TOPIC | {KafkaError._FATAL, KafkaError._AUTO_OFFSET_RESET}
+"""What a consumer reports once and never gets over."""
 FLUSH_S_MAX = 120.0
 """A flush that takes longer than librdkafka's message timeout has already failed."""
 HEARTBEAT_POLL_S = 0.1
@@ -86,7 +88,7 @@ class KafkaSource:
             error = one.error()
             if error is None:
                 messages.append(_message(one))
-            elif error.code() in UNUSABLE_TOPIC or error.fatal():
+            elif error.fatal() or error.code() in ENDING:
                 raise _translated(KafkaException(error))
         return messages
 
@@ -189,6 +191,8 @@ class KafkaSink:
 
     def flush(self) -> None:
         left = self._open().flush(FLUSH_S_MAX)
+        if self.failed is not None and self.failed.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            raise _translated(KafkaException(self.failed))
         if left or self.failed is not None:
             reason = self.failed.str() if self.failed is not None else "no answer in time"
             raise Unavailable(f"Kafka: outputs were not delivered: {reason}")
@@ -278,7 +282,13 @@ def _translated(raised: KafkaException) -> Exception:
     sentence = f"Kafka: {error.str()}"
     if error.code() in FENCED:
         return Fenced(f"{sentence}: another worker took over this one's transactions or membership")
-    if error.fatal():
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return ConfigError(
+            f"{sentence}: raise message.max.bytes (kafka.producer) and max.message.bytes (topics)"
+        )
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:
+        return ConfigError(f"{sentence}: the group's offset is gone and auto.offset.reset is error")
+    if error.fatal() or error.code() == KafkaError._FATAL:
         return Fenced(f"{sentence}: the client cannot go on")
     if error.code() in UNUSABLE_TOPIC:
         return ConfigError(f"{sentence}: create the topic first (resolver topics create)")

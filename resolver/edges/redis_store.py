@@ -257,11 +257,18 @@ def connect(url: str, *, cluster: bool = False, **options: Any) -> Any:
     return redis.Redis.from_url(url, **settings)
 
 
-def connect_sentinel(hosts: Sequence[tuple[str, int]], service: str, **options: Any) -> Any:
-    """A client for the master that the sentinels name."""
+def connect_sentinel(
+    hosts: Sequence[tuple[str, int]], service: str, url: str = "", **options: Any
+) -> Any:
+    """A client for the master that the sentinels name; credentials, TLS and database of ``url``."""
+    read: Any = redis.connection.parse_url
+    stated = read(url) if url else {}
+    kept = {name: value for name, value in stated.items() if name not in ("host", "port", "path")}
+    if kept.pop("connection_class", None) is redis.SSLConnection:
+        kept["ssl"] = True
     settings = {**TIMEOUTS, **options}
     sentinel: Any = redis.Sentinel
-    return sentinel(list(hosts), **settings).master_for(service, **settings)
+    return sentinel(list(hosts), **settings).master_for(service, **settings, **kept)
 
 
 def _arguments(swaps: Sequence[Swap]) -> list[bytes]:

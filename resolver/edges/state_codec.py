@@ -53,11 +53,13 @@ class StateCodec:
 
     def decode(self, key: str, raw: bytes) -> State:
         try:
-            if key.startswith(ANON):
-                return _device_state(self._device(raw))
-            stored = self._person(raw)
+            stored = self._device(raw) if key.startswith(ANON) else self._person(raw)
         except msgspec.DecodeError as error:
             raise ResolverError(self._fault(raw)) from error
+        if stored.schema != STATE_SCHEMA:
+            raise ResolverError(self._fault(raw))
+        if isinstance(stored, _DeviceState):
+            return _device_state(stored)
         return State(
             stored.record, stored.incarnation, stored.sequence, stored.outbox, stored.shown
         )

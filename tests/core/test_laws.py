@@ -185,3 +185,11 @@ def test_a_stored_record_is_read_back_as_it_was(history: list[dict[str, Any]]) -
         assert project(record, key, MIXPANEL, Policy()) == project(
             codec.decode(key, codec.encode(state)).record, key, MIXPANEL, Policy()
         )
+
+
+@given(history=histories)
+def test_equal_traits_are_equal_bytes(history: list[dict[str, Any]]) -> None:
+    """A digest compares bytes: another order of the same traits would be emitted as a change."""
+    for policy in POLICIES:
+        for profile in resolve(messages(history), reading=Reading(policy=policy)).values():
+            assert list(profile.traits) == sorted(profile.traits)
