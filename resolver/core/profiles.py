@@ -156,6 +156,7 @@ def _traits_of(view: View, policy: Policy) -> dict[str, Any]:
     traits = fold_traits(view.anonymous, view.identified, policy)
     if view.emails and "email" not in traits:
         traits["email"] = max(view.emails, key=view.emails.__getitem__)
+        return {name: traits[name] for name in sorted(traits)}
     return traits
 
 

@@ -187,6 +187,35 @@ def histories(draw: st.DrawFn) -> History:
 
 
 @st.composite
+def crowds(draw: st.DrawFn) -> History:
+    """Many short calls of a few people on two devices, minutes and seconds apart."""
+    calls = st.tuples(
+        st.sampled_from(["a", "a", "b", None]),
+        st.sampled_from(["u", "v", "e@x.io", "f@x.io", None, None, None]),
+        st.sampled_from([None, None, None, "e@x.io", "f@x.io"]),
+        st.sampled_from([None, None, {"All": False}, {"Mix Panel": False}, {"Warehouse": {}}]),
+        st.integers(0, 40),
+        st.sampled_from(["p", "q", None]),
+        st.sampled_from([{}, {}, {"active": False}]),
+    )
+    history: History = []
+    for place, (anon, user, email, seen_by, half_minutes, trait, context) in enumerate(
+        draw(st.lists(calls, min_size=2, max_size=25))
+    ):
+        stated = {"email": email} if email else {}
+        event = {
+            "anonymousId": anon,
+            "userId": user,
+            "traits": {**stated, trait: place} if trait else stated,
+            "integrations": seen_by,
+            "context": {**context, "ip": str(place)},
+        }
+        at_us = (START_S + 30 * half_minutes) * 1_000_000
+        history.append((event, Place("t", place % 2, place // 2, at_us)))
+    return history
+
+
+@st.composite
 def policies(draw: st.DrawFn) -> dict[str, Any]:
     """A section ``policies`` of the settings."""
     if draw(st.booleans()):
@@ -311,6 +340,13 @@ def test_the_oracle_agrees_with_every_worked_example(scenario: dict[str, Any]) -
 @given(history=histories(), policy=policies())
 def test_any_history_resolves_as_the_rules_say(history: History, policy: dict[str, Any]) -> None:
     """What nobody thought of as an example is where two readings of the rules part."""
+    check_streamed(history, policy)
+
+
+@settings(max_examples=EXAMPLES, derandomize=True, deadline=None)
+@given(history=crowds(), policy=policies())
+def test_any_crowd_resolves_as_the_rules_say(history: History, policy: dict[str, Any]) -> None:
+    """Who owns what a shared device said shows only where logins lie close together."""
     check_streamed(history, policy)
 
 
