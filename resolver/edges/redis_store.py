@@ -177,7 +177,7 @@ class RedisStore:
         """Runs ``run`` per group of keys that one request may carry; replies in the keys' order."""
         replies: dict[str, Any] = {}
         for group in self._groups(keys):
-            self.calls += 1
+            self.calls += self.cluster
             replies.update(zip(group, run(group), strict=True))
         return [replies[key] for key in keys]
 
