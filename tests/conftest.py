@@ -2,11 +2,18 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
+from tests.stack.containers import (
+    ContainerKafka,
+    ContainerRedis,
+    ContainerRegistry,
+    engine_answers,
+)
 from tests.stack.services import Kafka, Redis, Registry
 
 
@@ -19,42 +26,53 @@ class Address:
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[Kafka | Address]:
+def docker_engine() -> bool:
+    """Whether containers can be had."""
+    return engine_answers()
+
+
+@pytest.fixture(scope="session")
+def kafka(docker_engine: bool) -> Iterator[Any]:
     """A broker; ``.bootstrap`` is its address."""
     given = os.environ.get("RESOLVER_TEST_KAFKA")
     if given:
         yield Address(bootstrap=given)
         return
-    broker = Kafka()
-    broker.start()
-    yield broker
-    broker.close()
+    yield from running(choose(docker_engine, ContainerKafka, Kafka))
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[Redis | Address]:
+def redis_server(docker_engine: bool) -> Iterator[Any]:
     """A Redis; ``.url`` is its address."""
     given = os.environ.get("RESOLVER_TEST_REDIS")
     if given:
         yield Address(url=given)
         return
-    server = Redis()
-    server.start()
-    yield server
-    server.close()
+    yield from running(choose(docker_engine, ContainerRedis, Redis))
 
 
 @pytest.fixture(scope="session")
-def registry() -> Iterator[Registry | Address]:
+def registry(docker_engine: bool) -> Iterator[Any]:
     """A schema registry; ``.url`` is the base of Confluent's protocol."""
     given = os.environ.get("RESOLVER_TEST_REGISTRY")
     if given:
         yield Address(url=given)
         return
-    server = Registry()
-    server.start()
-    yield server
-    server.close()
+    yield from running(choose(docker_engine, ContainerRegistry, Registry))
+
+
+def choose(docker_engine: bool, container: Callable[[], Any], local: Callable[[], Any]) -> Any:
+    """A container where there is an engine, else a local process; a failure to start fails."""
+    return container() if docker_engine else local()
+
+
+def running(service: Any) -> Iterator[Any]:
+    """The service, started, for as long as the tests last."""
+    service.start()
+    try:
+        yield service
+    finally:
+        service.close()
 
 
 @pytest.fixture
