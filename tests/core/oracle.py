@@ -86,7 +86,7 @@ def resolve(
     said = [one for one in read.values() if one is not None]
     owners = lead_owners(said)
     members: dict[str, list[Said]] = {}
-    kept = kept_of_devices(said, rules)
+    kept = kept_of_devices(said)
     for one in said:
         if one.identity is None and one.stamp not in kept:
             continue
@@ -146,8 +146,8 @@ def identifier(stated: Json, kinds: tuple[str, ...], rules: Rules) -> str | None
     if not text:
         return None
     kind = kinds[0] if kinds[0] != "email" or ADDRESS.fullmatch(text) else kinds[-1]
-    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
-    stripped = text[1:-1] if quoted else text
+    quoted = re.fullmatch(r"(['\"])(.*)\1", text, re.DOTALL)
+    stripped = quoted[2] if quoted else text
     bare = stripped.lower()
     wrong = (
         bare in ILLEGAL
@@ -306,20 +306,21 @@ def bindings(logins: list[Said]) -> list[tuple[int, str]]:
     return [one for one in points if one in points[-KEPT_MAX:] or one[0] == first[one[1]]]
 
 
-def kept_of_devices(said: list[Said], rules: Rules) -> dict[Stamp, set[str]]:
-    """The traits each anonymous event still holds: the latest 128 of a device and trait.
+def kept_of_devices(said: list[Said]) -> dict[Stamp, set[str]]:
+    """What each anonymous event still holds: of a device and trait the latest 128 writes.
 
-    The empty name stands for the event itself, which an earliest one holds for ever.
+    ``seen`` is a name like a trait's, and the earliest is held for ever.
     """
     writes: dict[tuple[str, str], list[Stamp]] = {}
     for one in said:
         if one.identity is None:
-            for name in ["", *(f"trait {name}" for name in one.traits)]:
+            presence = "seen" if one.active else "idle"
+            for name in [presence, *(f"trait {name}" for name in one.traits)]:
                 writes.setdefault((str(one.anon), name), []).append(one.stamp)
     kept: dict[Stamp, set[str]] = {}
     for (_, name), stamps in writes.items():
         latest = sorted(stamps)[-KEPT_MAX:]
-        for stamp in [*latest, min(stamps)] if not name else latest:
+        for stamp in [*latest, min(stamps)] if name == "seen" else latest:
             kept.setdefault(stamp, set()).add(name)
     return kept
 
@@ -341,11 +342,10 @@ def profile(
 ) -> dict[str, Json]:
     """A profile of the events that belong to it and may be seen."""
     events = sorted(events, key=lambda one: one.stamp)
-    seen = [one for one in events if one.active and (one.identity or "" in kept[one.stamp])]
+    seen = [one for one in events if one.active and (one.identity or "seen" in kept[one.stamp])]
     leads = [one.identity for one in events if one.identity and one.identity.startswith("email:")]
-    names = dict.fromkeys(name for one in events for name in one.traits)
     traits: dict[str, Json] = {}
-    for name in names:
+    for name in {name for one in events for name in one.traits}:
         held = [one for one in events if one.identity or f"trait {name}" in kept[one.stamp]]
         value = evaluate(name, [one for one in held if name in one.traits], rules)
         if value is not None:

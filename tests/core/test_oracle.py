@@ -1,6 +1,7 @@
 """The resolver against an independent reading of the same rules."""
 
 import json
+import random
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -348,6 +349,25 @@ def test_any_history_resolves_as_the_rules_say(history: History, policy: dict[st
 def test_any_crowd_resolves_as_the_rules_say(history: History, policy: dict[str, Any]) -> None:
     """Who owns what a shared device said shows only where logins lie close together."""
     check_streamed(history, policy)
+
+
+@pytest.mark.parametrize("logins", [0.02, 0.8], ids=["many_writes", "many_points"])
+def test_what_a_device_may_forget_is_what_the_rules_say(logins: float) -> None:
+    """A kiosk writes for years; where its bounds lie decides who owns the remainder."""
+    chance = random.Random(7)
+    history: History = []
+    for place in range(500):
+        event = {
+            "anonymousId": "a",
+            "userId": chance.choice("uvwx") if chance.random() < logins else None,
+            "traits": {chance.choice("pq"): place, f"at{place // 50}": place},
+            "integrations": chance.choice([None, {"Mix Panel": False}]),
+            "context": {"active": chance.random() < 0.8},
+        }
+        second = START_S + chance.randrange(100_000)
+        history.append((event, Place("t", 0, place, second * 1_000_000)))
+
+    check_streamed(history, {})
 
 
 @settings(max_examples=EXAMPLES, derandomize=True, deadline=None)
