@@ -16,7 +16,7 @@ import msgspec
 from resolver.assembly import Parts, assemble
 from resolver.config import Settings
 from resolver.destinations.shape import Shape
-from resolver.destinations.spec import DestinationSpec, Format
+from resolver.destinations.spec import DestinationSpec, Format, Payload
 from resolver.edges.avro_codec import Contract, RegistryCodec, SingleObjectCodec
 from resolver.edges.avro_format import AvroFormatter, split_contract
 from resolver.edges.json_codec import JsonDecoder
@@ -185,13 +185,13 @@ def build_targets(settings: Settings) -> list[Target]:
 
 def build_formatter(spec: DestinationSpec, registry: "SchemaRegistry | None") -> Formatter:
     """The destination's payloads in its format."""
-    shape = Shape(spec)
+    shape, changes_only = Shape(spec).shape, spec.payload is Payload.CHANGES
     if spec.format is Format.JSON:
-        return JsonFormatter(shape.shape)
+        return JsonFormatter(shape, changes_only=changes_only)
     text = schema_text(RESOLVED_PROFILE)
     stable, revision = map(Contract, split_contract(text))
     head = build_codec(text, registry, spec.topic).head
-    return AvroFormatter(shape.shape, head, stable, revision)
+    return AvroFormatter(shape, head, stable, revision, changes_only=changes_only)
 
 
 def build_codec(

@@ -84,7 +84,10 @@ class IllegalValues:
 
     @cached_property
     def compiled(self) -> dict[Kind, tuple[re.Pattern[str], ...]]:
-        return {kind: tuple(map(re.compile, texts)) for kind, texts in self.patterns.items()}
+        return {
+            kind: tuple(re.compile(text, re.IGNORECASE) for text in texts)
+            for kind, texts in self.patterns.items()
+        }
 
     def forbids(self, kind: Kind, folded: str) -> bool:
         """Whether the owner of this deployment listed the folded value for this kind."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from resolver.core.consent import Audience, destination_key
 from resolver.core.traits import canonical_name
 
-TOPIC_FORM = r"[A-Za-z0-9._-]{1,249}"
+TOPIC_FORM = r"^[A-Za-z0-9._-]{1,249}$"
 
 
 class Format(StrEnum):
@@ -42,7 +42,7 @@ class Case(StrEnum):
 
 
 class Payload(StrEnum):
-    """What a message carries."""
+    """What a message carries: all traits, or those that changed since the last one."""
 
     FULL = "full"
     CHANGES = "changes"
@@ -53,7 +53,7 @@ class DestinationSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, Field(pattern=r"[A-Za-z0-9][A-Za-z0-9 ._()-]*")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._()-]*$")]
     aliases: tuple[str, ...] = ()
     topic: Annotated[str, Field(pattern=TOPIC_FORM)] = ""
     format: Format = Format.JSON

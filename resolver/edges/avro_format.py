@@ -47,8 +47,11 @@ class AvroFormatter:
         head: Callable[[], bytes],
         stable: Part,
         revision: Part,
+        *,
+        changes_only: bool = False,
     ) -> None:
-        """``head`` is what stands before each record: a codec's."""
+        """``head`` is what stands before each record: a codec's; the rest as for JSON."""
+        self._changes_only = changes_only
         self._shape = shape
         self._head = head
         self._stable = stable
@@ -61,6 +64,9 @@ class AvroFormatter:
 
     def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
         """The message: head, stable part, revision."""
+        if self._changes_only and revision.changed is not None:
+            traits = {name: profile.traits[name] for name in revision.changed}
+            stable = self.stable(profile._replace(traits=traits)) or stable
         said = {
             "version": revision.version,
             "merged": revision.merged,

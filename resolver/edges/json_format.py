@@ -14,10 +14,17 @@ from resolver.ports import Revision
 
 
 class JsonFormatter:
-    """Encodes what ``shape`` makes of a profile; its last member must be the object ``profile``."""
+    """Encodes what ``shape`` makes of a profile; its last member must be the object ``profile``.
 
-    def __init__(self, shape: Callable[[Profile], dict[str, Any] | None]) -> None:
+    With ``changes_only`` a message carries the traits that changed; all of them where what was
+    sent before is not known. ``removed`` names the traits that are gone.
+    """
+
+    def __init__(
+        self, shape: Callable[[Profile], dict[str, Any] | None], *, changes_only: bool = False
+    ) -> None:
         self._shape = shape
+        self._changes_only = changes_only
         self._encode = msgspec.json.Encoder().encode
 
     def stable(self, profile: Profile) -> bytes | None:
@@ -27,6 +34,9 @@ class JsonFormatter:
         return self._encode(shaped)
 
     def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
+        if self._changes_only and revision.changed is not None:
+            traits = {name: profile.traits[name] for name in revision.changed}
+            stable = self._encode(self._shape(profile._replace(traits=traits)))
         spliced = self._encode(
             {
                 "version": revision.version,

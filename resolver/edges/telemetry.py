@@ -18,6 +18,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    disable_created_metrics,
     generate_latest,
 )
 
@@ -49,6 +50,7 @@ class Telemetry:
     """The worker's observer: told per batch, never per event."""
 
     def __init__(self, log: Any) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.log = log
         self.registry = CollectorRegistry()
         self.partitions = 0

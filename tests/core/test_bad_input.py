@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from resolver.batch import Batch, fold_batch
 from resolver.core.events import Reading, Warned
+from resolver.core.identifiers import Illegal, IllegalValues, Kind, read_identifier
 from resolver.core.values import Device
 from resolver.edges.json_codec import JsonDecoder
 from resolver.errors import Fault
@@ -173,3 +174,12 @@ def test_an_anonymous_record_is_bounded() -> None:
     assert isinstance(batch.devices["anon:a-1"].record(Reading()), Device)
     assert profile.traits == {"n": 299}
     assert profile.first_seen_us == START_MS * 1000
+
+
+def test_an_owners_pattern_forbids_an_id_in_any_case() -> None:
+    """Ids are compared in lower case; a pattern in capitals must not be dead letter itself."""
+    illegal = IllegalValues(patterns={Kind.USER: ("TEST-.*",)})
+
+    for stated in ("TEST-1", "test-1", "Test-1"):
+        assert isinstance(read_identifier(stated, Kind.USER, illegal), Illegal)
+    assert read_identifier("TEST-1", Kind.ANON, illegal) == "TEST-1"
