@@ -12,7 +12,7 @@ from resolver.config import Settings
 from resolver.core.consent import EVERYTHING, Audience, destination_key
 from resolver.core.events import Reading, Warned, read_event
 from resolver.core.profiles import Profile, project
-from resolver.core.times import instant_us, iso_utc
+from resolver.core.times import OLDEST_US, instant_us, iso_utc
 from resolver.core.values import Contribution, Position, Record
 from resolver.destinations.spec import DestinationSpec
 from resolver.errors import BadEvent, ConfigError
@@ -181,6 +181,6 @@ def _received_us(event: dict[str, Any], start_us: int) -> int:
     """When the line counts as received, if it does not say so itself."""
     for name in ("sentAt", "timestamp"):
         instant = instant_us(event.get(name))
-        if instant is not None:
+        if instant is not None and instant >= OLDEST_US:
             return instant
     return start_us

@@ -16,10 +16,11 @@ from resolver.core.identifiers import (
     Kind,
     identifier_of_address,
     identifier_of_user,
+    kind_of_user,
     read_identifier,
 )
 from resolver.core.policy import Policy
-from resolver.core.times import OLDEST_US, instant_us
+from resolver.core.times import FIRST_US, OLDEST_US, instant_us
 from resolver.core.traits import Traits, normalise_traits
 from resolver.core.values import Event, Position, Statement
 from resolver.errors import BadEvent, Fault
@@ -123,7 +124,7 @@ def effective_time(
     if original is None and not trust_clocks:
         sent = _time(raw, "sentAt", warned)
         if sent is not None and sent >= stated:
-            stated = recv - (sent - stated)
+            stated = max(recv - (sent - stated), FIRST_US)
     if stated > recv:
         if stated - recv > CLAMP_WARNED_US:
             warned.append(Warned.CLOCK_AHEAD)
@@ -144,7 +145,7 @@ def _time(raw: dict[str, Any], name: str, warned: list[Warned]) -> int | None:
 
 def _read_ids(raw: dict[str, Any], illegal: IllegalValues, warned: list[Warned]) -> tuple[str, str]:
     anon = read_identifier(raw.get("anonymousId"), Kind.ANON, illegal)
-    user = read_identifier(raw.get("userId"), Kind.USER, illegal)
+    user = read_identifier(raw.get("userId"), kind_of_user(raw.get("userId")), illegal)
     if isinstance(anon, Illegal):
         warned.append(Warned.ILLEGAL_ID)
         anon = None

@@ -141,6 +141,13 @@ def illegal_reason(value: str, kind: Kind, illegal: IllegalValues) -> str | None
     return None
 
 
+def kind_of_user(raw: object) -> Kind:
+    """The kind of a userId: an address where the whole of it is one."""
+    if type(raw) is str and "@" in raw and EMAIL_FORM.fullmatch(raw.strip()):
+        return Kind.EMAIL
+    return Kind.USER
+
+
 def identifier_of_user(value: str) -> str:
     """``user:…``, or ``email:…`` (lower-cased) where the whole userId is one e-mail address."""
     if "@" in value and EMAIL_FORM.fullmatch(value):

@@ -147,8 +147,8 @@ def _bounded(kept: list[Statement]) -> list[Statement]:
         full_marks = {mark for mark in statement.marks if marks[mark] >= RESTRICTIONS_MAX}
         rest = _rest(statement, full_traits, full_marks)
         if rest is not None:
-            traits.update(rest.traits)
-            marks.update(rest.marks)
+            traits.update(rest.traits.keys())
+            marks.update(rest.marks.keys())
             bounded.append(rest)
     bounded.reverse()
     return bounded

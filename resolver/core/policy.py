@@ -119,6 +119,8 @@ def assemble(leaves: list[tuple[Any, str, Any]]) -> dict[str, Any]:
             place = inner
         if value is None:
             place.pop(name, None)
+        elif value == {} and isinstance(place.get(name), dict):
+            continue
         else:
             place[name] = dict(value) if isinstance(value, dict) else value
     return {name: _in_order(value) for name, value in traits.items()}

@@ -9,6 +9,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 OLDEST_US = 946_684_800_000_000
 """2000-01-01: an event stated before it comes from a clock that was never set."""
+FIRST_US, END_US = -62_135_596_800_000_000, 253_402_300_800_000_000
+"""The calendar from year 1 to the end of year 9999: instants outside of it have no text."""
 MILLISECONDS_FROM = 1e11
 """A number from here on counts milliseconds, below it seconds (year 5138 in seconds)."""
 
@@ -31,7 +33,8 @@ def epoch_us(stated: object) -> int | None:
     if isinstance(stated, float) and not math.isfinite(stated):
         return None
     scale = 1_000_000 if abs(stated) < MILLISECONDS_FROM else 1_000
-    return round(stated * scale)
+    instant = round(stated * scale)
+    return instant if FIRST_US <= instant < END_US else None
 
 
 def parse_iso(text: str) -> datetime | None:

@@ -115,6 +115,7 @@ class Telemetry:
     def assigned(self, partitions: int) -> None:
         """The group gave this worker another number of partitions."""
         self.partitions = partitions
+        self.degraded = None
         self._partitions.set(partitions)
         self.log.info("partitions_assigned", partitions=partitions)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from resolver.batch import Batch, fold_batch
 from resolver.core.events import Reading, Warned
 from resolver.core.identifiers import Illegal, IllegalValues, Kind, read_identifier
+from resolver.core.policy import Policy
 from resolver.core.values import Device
 from resolver.edges.json_codec import JsonDecoder
 from resolver.errors import Fault
@@ -183,3 +184,51 @@ def test_an_owners_pattern_forbids_an_id_in_any_case() -> None:
     for stated in ("TEST-1", "test-1", "Test-1"):
         assert isinstance(read_identifier(stated, Kind.USER, illegal), Illegal)
     assert read_identifier("TEST-1", Kind.ANON, illegal) == "TEST-1"
+
+
+def test_more_restrictions_than_are_kept_still_resolve() -> None:
+    """A sender that names a new destination in every event must not stop a worker."""
+    said = [
+        {
+            "userId": "u",
+            "traits": {"p": at},
+            "timestamp": START_MS + at,
+            "receivedAt": START_MS + at,
+            "integrations": {f"D{at}": False},
+        }
+        for at in range(40)
+    ]
+
+    profiles = resolve([message(identify(**one)) for one in said])
+
+    assert profiles["user:u"].traits == {"p": 39}
+
+
+def test_an_owners_list_of_addresses_forbids_a_user_id_that_is_one() -> None:
+    """A shared mailbox must not become a person, wherever it is stated."""
+    illegal = IllegalValues(literals={Kind.EMAIL: frozenset(["f@x.io"])})
+    stated = identify(userId="f@x.io", anonymousId="a", traits={"p": 1})
+
+    profiles = resolve([message(stated)], reading=Reading(illegal=illegal))
+
+    assert list(profiles) == ["anon:a"]
+
+
+@pytest.mark.parametrize("sent_at", [1_700_000_000_123_456, "9999-01-01T00:00:00Z", 10**18])
+def test_a_clock_beyond_any_calendar_still_leaves_a_first_activity(sent_at: object) -> None:
+    """Microseconds where milliseconds belong are a common mistake."""
+    stated = identify(userId="u", timestamp=START_MS, receivedAt=START_MS, sentAt=sent_at)
+
+    assert resolve([message(stated)])["user:u"].first_seen_us is not None
+
+
+def test_an_empty_object_takes_nothing_from_a_trait_that_merges_by_key() -> None:
+    """It names no key, so it states nothing about any."""
+    policy = Policy(deep=frozenset(["p"]))
+    said = [{"p": {"a": {"x": 1}}}, {"p": {}}, {"p": {"a": {}}}]
+    raw = [
+        message(identify(userId="u", traits=traits, receivedAt=START_MS + at))
+        for at, traits in enumerate(said)
+    ]
+
+    assert resolve(raw, reading=Reading(policy=policy))["user:u"].traits == said[0]
