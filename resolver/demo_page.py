@@ -1,7 +1,11 @@
 """What the demo shows at its end, as tables for a terminal."""
 
 import json
+import os
+import shutil
+import sys
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,10 +18,10 @@ IDS_SHOWN = 8
 VALUE_MAX = 28
 NEXT = """\
 Try it on your own events, without Kafka or Redis:
-  resolver resolve events.jsonl
+  {resolver} resolve events.jsonl
 or on your own Kafka:
-  resolver config check --brokers localhost:9092 --redis redis://localhost:6379
-  resolver topics create && resolver run"""
+  {resolver} config check --brokers localhost:9092 --redis redis://localhost:6379
+  {resolver} topics create && {resolver} run"""
 
 
 def show_outcome(outcome: Outcome, console: Console) -> None:
@@ -38,7 +42,15 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     for reason in sorted(set(tally.buried)):
         console.print(f"  {tally.buried.count(reason)} dead letters: {reason}", style="yellow")
     console.print()
-    console.print(NEXT, style="dim")
+    console.print(NEXT.format(resolver=command()), style="dim")
+
+
+def command() -> str:
+    """How this installation's ``resolver`` is called from here."""
+    if shutil.which("resolver"):
+        return "resolver"
+    beside = Path(sys.executable).with_name("resolver")
+    return os.path.relpath(beside) if beside.exists() else f"{sys.executable} -m resolver"
 
 
 def people_table(outcome: Outcome) -> Table:
