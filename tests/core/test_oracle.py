@@ -64,14 +64,13 @@ ADDRESSES = mostly(
 PLAIN = mostly(1, 2, "x", None, rarely=["", 0, 2.5, [], [1, None], {"k": None}, {}, True, "é"])
 TREES = st.recursive(
     mostly(1, 2, None, "x", rarely=[[1], False]),
-    lambda inner: st.dictionaries(st.sampled_from("kl"), inner, min_size=1, max_size=2),
+    lambda inner: st.dictionaries(st.sampled_from("kl"), inner, max_size=2),
     max_leaves=4,
 )
 NUMBERS = mostly(*range(-2, 7), rarely=[None])
 PLACES = st.dictionaries(
     mostly("city", "City", "postal_code", "postalCode", rarely=["Postal Code", "zip"]),
     mostly("A", "B", 5, None),
-    min_size=1,
     max_size=3,
 )
 DATES = mostly(
@@ -132,7 +131,7 @@ def instants(draw: st.DrawFn) -> Any:
         return seconds + 0.5
     if shape == 7:
         return draw(
-            st.sampled_from([None, "", "soon", True, -5, "1999-12-31", {}, "2023-11-14", 946684800])
+            st.sampled_from([None, "", "soon", True, -5, 10**18, "1999-12-31", {}, 946684800])
         )
     zone = draw(st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30)), None]))
     text = datetime.fromtimestamp(seconds, zone or UTC).replace(tzinfo=zone).isoformat()
@@ -231,11 +230,18 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
         "merge": dict.fromkeys(draw(st.sets(st.sampled_from(["tree", "address"]))), "deep"),
         "clock_skew": draw(st.sampled_from(["correct", "trust"])),
         "identify_by_email_trait": draw(st.sampled_from(["without_anonymous_id", "always"])),
-        "illegal_ids": draw(st.sampled_from([{}, *map(of_people, ["Blocked ", "u", "E@x.io"])])),
+        "illegal_ids": draw(
+            st.sampled_from(
+                [{}, {"email": ("f@x.io",)}, {"user": ("u", "e@x.io")}, of_people("Blocked ")]
+            )
+        ),
         "illegal_id_patterns": draw(
             st.sampled_from([{}, {"anon": ("^c$",)}, of_people("^f.*"), of_people("[uv]")])
         ),
     }
+
+
+YEAR_2000_US = 946_684_800_000_000
 
 
 def of_people(illegal: str) -> dict[str, tuple[str]]:
@@ -313,12 +319,8 @@ def decoded(line: bytes) -> dict[str, Any] | None:
 def received(event: dict[str, Any]) -> int:
     """When a line counts as received, if it does not say so itself."""
     stated = (moment(event.get(name)) for name in ("sentAt", "timestamp"))
-    return next((one for one in stated if one is not None), START_S * 1_000_000)
-
-
-def dated_this_century(event: dict[str, Any]) -> bool:
-    """Whether no time that may stand in for the receipt lies before the year 2000."""
-    return not any(event.get(name) in (-5, "1999-12-31") for name in ("sentAt", "timestamp"))
+    believed = (one for one in stated if one is not None and one >= YEAR_2000_US)
+    return next(believed, START_S * 1_000_000)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario["name"])
@@ -371,7 +373,7 @@ def test_what_a_device_may_forget_is_what_the_rules_say(logins: float) -> None:
 
 
 @settings(max_examples=EXAMPLES, derandomize=True, deadline=None)
-@given(history=st.lists(events().filter(dated_this_century), min_size=1, max_size=8))
+@given(history=st.lists(events(), min_size=1, max_size=8))
 def test_any_file_resolves_as_the_rules_say(history: list[dict[str, Any]]) -> None:
     """Times that a file does not state are the offline command's own to fill in."""
     check_lines([json.dumps(event).encode() for event in history])
