@@ -1,16 +1,27 @@
 """The schema registry (Confluent's protocol): schemas by id, registered and looked up once."""
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
-
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
-from confluent_kafka.schema_registry.common._httpx_compat import httpx
-from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError
+from urllib.parse import urlsplit
 
 from resolver.errors import ConfigError, Unavailable
 
-# ``httpx`` comes from the client: it lets its transport's errors through, and only it knows
-# which transport it has found.
+# One warning of the client's own client is about a choice that nobody here can make. It comes
+# with a filter that shows it whatever was filtered before, so warnings are caught and sorted.
+with warnings.catch_warnings(record=True) as _caught:
+    from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+
+    # ``httpx`` comes from the client: it lets its transport's errors through, and only it knows
+    # which transport it has found.
+    from confluent_kafka.schema_registry.common._httpx_compat import httpx
+    from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError
+
+for _warning in _caught:
+    if "httpx module is deprecated" not in str(_warning.message):
+        warnings.warn_explicit(
+            _warning.message, _warning.category, _warning.filename, _warning.lineno
+        )
 
 TIMEOUT_S = 5
 RETRIES_MAX = 1
@@ -42,7 +53,7 @@ class SchemaRegistry:
             self._client = SchemaRegistryClient(conf)
         except (ValueError, TypeError, OSError) as error:
             raise ConfigError(f"the schema registry's settings: {error}") from error
-        self._url = url
+        self._url = _without_credentials(url)
         self._register = register
         self._clock_s = clock_s
         self._ids: dict[tuple[str, str], int] = {}
@@ -123,4 +134,13 @@ class SchemaRegistry:
             raise self._away(error) from error
 
     def _away(self, error: Exception) -> Unavailable:
-        return Unavailable(f"the schema registry at {self._url}: {error}")
+        return Unavailable(
+            f"the schema registry at {self._url} is away: {str(error) or type(error).__name__};"
+            " start it, or correct kafka.schema_registry (address, user, password)"
+        )
+
+
+def _without_credentials(url: str) -> str:
+    """The address as it may be shown: without user and password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
