@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.stack.cluster import RedisCluster
 from tests.stack.containers import (
     ContainerKafka,
     ContainerRedis,
@@ -52,6 +53,12 @@ def redis_server(docker_engine: bool) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    """A Redis Cluster; always of local processes, whose nodes a test may stop and start."""
+    yield from running(RedisCluster())
+
+
+@pytest.fixture(scope="session")
 def registry(docker_engine: bool) -> Iterator[Any]:
     """A schema registry; ``.url`` is the base of Confluent's protocol."""
     given = os.environ.get("RESOLVER_TEST_REGISTRY")
@@ -68,8 +75,8 @@ def choose(docker_engine: bool, container: Callable[[], Any], local: Callable[[]
 
 def running(service: Any) -> Iterator[Any]:
     """The service, started, for as long as the tests last."""
-    service.start()
     try:
+        service.start()
         yield service
     finally:
         service.close()

@@ -1,26 +1,51 @@
-"""The Store port's contract: one suite on the shipped memory edge and on a real Redis."""
+"""The Store port's contract: one suite on the memory edge, a real Redis and a real cluster."""
 
+import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
 
 from resolver.edges.memory import MemoryRedis, MemoryStore
-from resolver.edges.redis_store import KEYS_MAX, RedisStore, connect
+from resolver.edges.redis_store import KEYS_MAX, SHARDS, RedisStore, connect
+from resolver.errors import Unavailable
 from resolver.ports import ABSENT, Store, Stored, Swap
+from tests.conftest import running
+from tests.stack.cluster import RedisCluster
+from tests.stack.services import Redis
 
 Pair = tuple[Store, Store]
+Pairs = Iterator[tuple[RedisStore, RedisStore]]
+
+PATIENCE_S = 20
+"""For another thread that runs on the same busy machine."""
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "cluster"])
 def stores(request: pytest.FixtureRequest, fresh: str) -> Iterator[Pair]:
     """Two workers' views of the same store."""
     if request.param == "memory":
         shared = MemoryRedis()
         yield MemoryStore(shared), MemoryStore(shared)
         return
-    url = request.getfixturevalue("redis_server").url
-    first, second = (RedisStore(connect(url), f"{fresh}:") for _ in range(2))
+    yield from two_stores(request, fresh)
+
+
+@pytest.fixture(params=["redis", "cluster"])
+def remote_stores(request: pytest.FixtureRequest, fresh: str) -> Pairs:
+    """Two workers' connections to the same real store."""
+    yield from two_stores(request, fresh)
+
+
+def two_stores(request: pytest.FixtureRequest, prefix: str) -> Pairs:
+    """Two stores with the same prefix; the request's parameter says on what."""
+    cluster = request.param == "cluster"
+    url = request.getfixturevalue("redis_cluster" if cluster else "redis_server").url
+    first, second = (
+        RedisStore(connect(url, cluster=cluster), f"{prefix}:", cluster=cluster) for _ in range(2)
+    )
     yield first, second
     first.close()
     second.close()
@@ -135,3 +160,202 @@ def test_commits_are_known_to_everybody_and_missing_where_nobody_noted_them(stor
     store.note_commit("incarnation-a", 5)
 
     assert other.commits(["incarnation-a", "incarnation-b"]) == {"incarnation-a": 5}
+
+
+def test_nothing_asked_is_nothing_answered(stores: Pair) -> None:
+    """A batch of dead letters has no records at all."""
+    store, _ = stores
+
+    assert store.load([]) == []
+    assert store.versions([]) == []
+    assert list(store.exchange([], lambda _place, _stored: [])) == []
+    assert store.commits([]) == {}
+
+
+def test_more_keys_than_one_request_carries_are_answered_in_their_order(stores: Pair) -> None:
+    """A re-check reads everything a batch emitted, in whatever order that was."""
+    store, other = stores
+    keys = [f"anon:{number}" for number in range(2 * KEYS_MAX + 1)]
+    for at in range(0, len(keys), KEYS_MAX):
+        swapped(
+            store, *[Swap(key, 0, int(key[5:]) + 1, key.encode()) for key in keys[at:][:KEYS_MAX]]
+        )
+    asked = [*keys, "anon:absent"]
+    random.Random(4).shuffle(asked)
+
+    loaded, versions = other.load(asked), other.versions(asked)
+
+    assert [one.state.decode() or "anon:absent" for one in loaded] == asked
+    assert versions == [one.version for one in loaded]
+
+
+def test_versions_and_states_are_kept_to_the_last_bit(stores: Pair) -> None:
+    """A script's numbers end at 2^53, and states are bytes of any value."""
+    store, other = stores
+    big, state = 2**62, bytes(range(256)) * 400
+    swapped(store, Swap("user:u", 0, big, state), Swap("user:é\n{}", 0, 1, b""))
+
+    replies = swapped(other, Swap("user:u", big + 1, big + 2, b"no"))
+
+    assert replies == [Stored(big, state)]
+    assert store.load(["user:é\n{}"]) == [Stored(1, b"")]
+    assert swapped(other, Swap("user:u", big, big + 1, b"yes")) == [None]
+    assert store.versions(["user:u"]) == [big + 1]
+
+
+def test_of_swaps_at_the_same_moment_exactly_one_is_done_per_key(
+    remote_stores: tuple[RedisStore, RedisStore],
+) -> None:
+    """Both workers have read the same versions before either writes: no write may be lost."""
+    keys = [f"user:{number}" for number in range(50)]
+    both_have_read = Barrier(2)
+
+    def contend(store: Store, name: bytes) -> list[Stored | None]:
+        def decide(_: int, states: list[Stored]) -> list[Swap]:
+            both_have_read.wait(PATIENCE_S)
+            return [Swap(key, 0, 1, name) for key in keys]
+
+        return [one for _, replies in store.exchange([keys], decide) for one in replies]
+
+    with ThreadPoolExecutor(2) as threads:
+        left, right = threads.map(contend, remote_stores, (b"left", b"right"))
+
+    final = remote_stores[0].load(keys)
+    for one, other, stored in zip(left, right, final, strict=True):
+        assert (one is None) != (other is None)
+        assert (one or other) == stored
+        assert stored.state == (b"left" if one is None else b"right")
+
+
+def test_a_prefix_keeps_deployments_apart(redis_server: Any, fresh: str) -> None:
+    """Two resolvers may share a Redis."""
+    one, other = (RedisStore(connect(redis_server.url), f"{fresh}{end}:") for end in "ab")
+    swapped(one, Swap("user:u", 0, 1, b"one"))
+    one.note_commit("incarnation", 3)
+
+    assert other.load(["user:u"]) == [ABSENT]
+    assert other.commits(["incarnation"]) == {}
+    one.close()
+    other.close()
+
+
+@pytest.fixture
+def own_server() -> Iterator[Redis]:
+    """A Redis that a test may take down."""
+    yield from running(Redis())
+
+
+def test_a_server_that_goes_and_comes_back_is_waited_for_and_noticed(
+    own_server: Redis, fresh: str
+) -> None:
+    """What was read before may be gone with it: the generation says so."""
+    store = RedisStore(connect(own_server.url), f"{fresh}:")
+    swapped(store, Swap("user:u", 0, 1, b"x"))
+    before = store.generation
+
+    own_server.kill()
+    with pytest.raises(Unavailable):
+        store.load(["user:u"])
+    own_server.start()
+
+    assert store.versions(["user:v"]) == [0]
+    assert store.generation > before
+    store.close()
+
+
+def test_a_server_that_forgets_its_scripts_costs_one_more_try(
+    own_server: Redis, fresh: str
+) -> None:
+    """SCRIPT FLUSH and failovers take them away; whoever waits and tries again must get on."""
+    store = RedisStore(connect(own_server.url), f"{fresh}:")
+    swapped(store, Swap("user:u", 0, 1, b"x"))
+    store.client.script_flush()
+
+    with pytest.raises(Unavailable):
+        swapped(store, Swap("user:u", 1, 2, b"y"))
+
+    assert swapped(store, Swap("user:u", 1, 2, b"y")) == [None]
+    store.close()
+
+
+@pytest.fixture
+def spread(redis_cluster: RedisCluster, fresh: str) -> Iterator[RedisStore]:
+    """A store on the cluster."""
+    client = connect(redis_cluster.url, cluster=True)
+    store = RedisStore(client, f"{fresh}:", cluster=True)
+    yield store
+    store.close()
+
+
+def test_records_spread_over_the_nodes_in_as_many_requests_as_shards(
+    redis_cluster: RedisCluster, spread: RedisStore
+) -> None:
+    """A cluster that holds everything on one node, or is asked key by key, is none."""
+    keys = [f"anon:{number}" for number in range(4 * SHARDS)]
+    before = [node.ask("DBSIZE") for node in redis_cluster.nodes]
+
+    swapped(spread, *[Swap(key, 0, 1, b"x") for key in keys])
+
+    after = [node.ask("DBSIZE") for node in redis_cluster.nodes]
+    grown = [new - old for new, old in zip(after, before, strict=True)]
+    assert sum(grown) == len(keys)
+    assert min(grown) > 0
+    assert spread.calls <= 2 * SHARDS
+
+
+def test_a_node_that_is_away_is_waited_for(redis_cluster: RedisCluster, spread: RedisStore) -> None:
+    """A third of the records out of reach is trouble of the store, not of the events."""
+    keys = [f"anon:{number}" for number in range(SHARDS)]
+    swapped(spread, *[Swap(key, 0, 1, b"x") for key in keys])
+    before = spread.generation
+
+    redis_cluster.nodes[1].kill()
+    with pytest.raises(Unavailable):
+        spread.load(keys)
+    redis_cluster.nodes[1].start()
+    redis_cluster.wait_until_whole()
+
+    assert len(spread.load(keys)) == len(keys)
+    assert spread.generation > before
+
+
+def test_records_may_move_to_another_node_while_they_are_used(
+    redis_cluster: RedisCluster, spread: RedisStore
+) -> None:
+    """Resharding: half moved they are waited for, moved they are found, none is lost."""
+    first, *others = in_one_shard(spread, 3)
+    swapped(spread, *[Swap(key, 0, 1, key.encode()) for key in (first, *others)])
+    slot = spread.client.keyslot(spread.name(first))
+    owner = spread.client.get_node_from_key(spread.name(first)).port
+    source, target = sorted(redis_cluster.nodes, key=lambda node: node.port != owner)[:2]
+    ids = [node.ask("CLUSTER", "MYID").decode() for node in (source, target)]
+
+    def move(key: str) -> None:
+        source.ask("MIGRATE", "127.0.0.1", target.port, spread.name(key), 0, 5000)
+
+    target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+    source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+    move(first)
+    assert swapped(spread, Swap(first, 1, 2, b"moved")) == [None]
+    with pytest.raises(Unavailable):
+        spread.load([first, *others])
+    for key in others:
+        move(key)
+    for node in (target, source):
+        node.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
+
+    assert spread.load([first, *others]) == [
+        Stored(2, b"moved"),
+        *[Stored(1, key.encode()) for key in others],
+    ]
+    assert swapped(spread, *[Swap(key, 1, 2, b"x") for key in others]) == [None] * len(others)
+
+
+def in_one_shard(store: RedisStore, count: int) -> list[str]:
+    """Identifiers whose records lie in the same slot."""
+    found: dict[str, list[str]] = {}
+    for number in range(count * SHARDS):
+        key = f"anon:{number}"
+        shard = store.name(key).removesuffix(key)
+        found.setdefault(shard, []).append(key)
+    return max(found.values(), key=len)[:count]
