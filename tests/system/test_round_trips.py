@@ -1,13 +1,27 @@
-"""Nothing is handled one event at a time over the network."""
+"""Nothing is handled one event at a time over the network.
 
+With R records touched by a batch and K keys in a request, a batch costs at most::
+
+    2 · (⌈R / K⌉ + ROUNDS - 1)   loads and swaps: each round may leave one request partly filled
+      + ⌈R / K⌉                  the re-check of versions
+      + 1                        the note that the batch is committed
+
+requests, and one more for each incarnation that is not known yet; R is bounded by the number of
+identifiers, not of events. Counted by MONITOR on a server of the test's own: what has passed over
+the wire, whoever sent it and however it was sent.
+"""
+
+import socket
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from math import ceil
-from typing import Any
 
 import pytest
 import redis
 
 from bench.generate import generate
 from resolver.assembly import SystemClock, json_target
+from resolver.batch import Batch
 from resolver.core.consent import Audience
 from resolver.core.events import Reading
 from resolver.destinations.shape import Shape
@@ -17,55 +31,152 @@ from resolver.edges.memory import MemoryKafka, MemorySink, MemorySource
 from resolver.edges.redis_store import KEYS_MAX, RedisStore, connect
 from resolver.edges.state_codec import StateCodec
 from resolver.joining import Tag
-from resolver.pipeline import CHUNK, Pipeline
+from resolver.pipeline import Pipeline
 from resolver.ports import Message
+from tests.conftest import running
+from tests.stack.services import Redis
 
 ROUNDS = 3
-CONSTANT = 2 * ROUNDS + 4
-"""A partly filled load and swap per round; connecting, the commit table, a last look."""
+"""Devices, leads, users."""
+SENTINEL = b"everything before this has been seen"
 
 
-def pipeline_on(store: RedisStore) -> Pipeline:
+class Monitor:
+    """Counts the commands that clients send to a server, by name."""
+
+    def __init__(self, server: Redis) -> None:
+        self.client = redis.Redis.from_url(server.url)
+        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+        self.socket.sendall(b"MONITOR\r\n")
+        self.lines = self.socket.makefile("rb")
+        assert self.lines.readline() == b"+OK\r\n"
+
+    def counted(self) -> Counter[str]:
+        """What was sent since the last time; what a script runs inside the server is not sent."""
+        self.client.echo(SENTINEL.decode())
+        found: Counter[str] = Counter()
+        while SENTINEL not in (line := self.lines.readline()):
+            head = line[:200].split(b" ")
+            if head[2] != b"lua]":
+                found[head[3].strip(b'"\r\n').decode().upper()] += 1
+        return found - Counter({"HELLO": found["HELLO"], "CLIENT": found["CLIENT"]})
+
+    def close(self) -> None:
+        self.lines.close()
+        self.socket.close()
+        self.client.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Redis]:
+    """A Redis that nobody else asks anything."""
+    yield from running(Redis())
+
+
+@pytest.fixture
+def monitor(server: Redis) -> Iterator[Monitor]:
+    monitor = Monitor(server)
+    yield monitor
+    monitor.close()
+
+
+@pytest.fixture
+def pipeline(server: Redis, monitor: Monitor) -> Pipeline:
+    """A worker's pipeline, connected."""
+    pipeline = pipeline_on(server)
+    monitor.counted()
+    return pipeline
+
+
+def pipeline_on(server: Redis) -> Pipeline:
     """The real pipeline with one destination, on a sink in memory."""
+    store = RedisStore(connect(server.url), "resolver:")
+    store.versions(["user:u"])
+    store.commits(["nobody"])
     spec = DestinationSpec(name="profiles")
-    sink = MemorySink(MemorySource(MemoryKafka(), "w"), "dead", None)
     return Pipeline(
         decoder=JsonDecoder(),
         reading=Reading(),
         codec=StateCodec(),
         store=store,
-        sink=sink,
+        sink=MemorySink(MemorySource(MemoryKafka(), "w"), "dead", None),
         clock=SystemClock(),
         targets=[json_target("profiles", "out", Audience(("profiles",)), Shape(spec).shape)],
         changelog_topic="changelog",
     )
 
 
-def commands_of(client: Any) -> int:
-    """Commands the server has run for clients; what a script runs inside is not counted."""
-    stats = client.info("commandstats")
-    return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("mget", "evalsha"))
+def messages_of(count: int, *, repeated: int = 1) -> list[Message]:
+    """Generated events, all of them so many times over."""
+    events = list(generate(count, skewed=False)) * repeated
+    return [Message("raw", 0, place, 0, key, value) for place, (key, value) in enumerate(events)]
+
+
+def resolve(pipeline: Pipeline, messages: Sequence[Message], incarnation: str) -> Batch:
+    """One batch and its commit."""
+    batch = pipeline.run(messages, Tag(incarnation, 0))
+    pipeline.note_committed(Tag(incarnation, 0))
+    return batch
+
+
+def records_of(batch: Batch) -> int:
+    """How many records the batch touched."""
+    return len(batch.devices) + len(batch.leads) + len(batch.users)
 
 
 @pytest.mark.parametrize("events", [10, 1_000, 5_000])
-def test_round_trips_of_a_batch_grow_by_requests_not_by_events(
-    events: int, fresh: str, redis_server: Any
+def test_requests_grow_with_the_records_of_a_batch_by_hundreds(
+    events: int, pipeline: Pipeline, monitor: Monitor
 ) -> None:
     """A round trip takes longer than an event: one each would cost the throughput."""
-    store = RedisStore(connect(redis_server.url), f"{fresh}:")
-    watcher: Any = redis.Redis.from_url(redis_server.url)
-    pipeline = pipeline_on(store)
-    messages = [
-        Message("raw", 0, offset, 0, key, value)
-        for offset, (key, value) in enumerate(generate(events, skewed=False))
-    ]
-    before, calls = commands_of(watcher), store.calls
+    batch = resolve(pipeline, messages_of(events), "a")
 
-    batch = pipeline.run(messages, Tag("incarnation", 0))
-    pipeline.note_committed(Tag("incarnation", 0))
-
-    records = len(batch.devices) + len(batch.leads) + len(batch.users)
-    bound = CONSTANT + 2 * ceil(records / CHUNK) + ceil(records / KEYS_MAX)
-    assert store.calls - calls <= bound
-    assert commands_of(watcher) - before <= bound
+    records = records_of(batch)
+    counted = monitor.counted()
+    filled = ceil(records / KEYS_MAX)
+    assert counted["MGET"] <= filled + ROUNDS - 1
+    assert counted.total() <= 3 * filled + 2 * (ROUNDS - 1) + 1
     assert records > events
+
+
+def test_events_about_the_same_people_cost_no_more_requests(
+    pipeline: Pipeline, monitor: Monitor
+) -> None:
+    """A hot profile is read and written once, however many of its events a batch holds."""
+    resolve(pipeline, messages_of(10, repeated=500), "a")
+
+    assert monitor.counted().total() <= 3 + 2 * (ROUNDS - 1) + 1
+
+
+def test_what_another_worker_committed_is_only_read(
+    server: Redis, pipeline: Pipeline, monitor: Monitor
+) -> None:
+    """After a rebalance or a replay: loads, one look at whose commits those are, and no write."""
+    messages = messages_of(2_000)
+    resolve(pipeline, messages, "a")
+    other = pipeline_on(server)
+    monitor.counted()
+
+    batch = resolve(other, messages, "b")
+
+    counted = monitor.counted()
+    assert counted["MGET"] <= ceil(records_of(batch) / KEYS_MAX) + ROUNDS - 1
+    assert counted - Counter(MGET=counted["MGET"]) == Counter(GET=1, SET=1)
+
+
+def test_what_another_worker_left_in_doubt_costs_one_more_look_per_request(
+    server: Redis, pipeline: Pipeline, monitor: Monitor
+) -> None:
+    """After a crash everything is swapped and emitted again: by requests, as at first."""
+    messages = messages_of(2_000)
+    pipeline.run(messages, Tag("a", 0))
+    other = pipeline_on(server)
+    monitor.counted()
+
+    batch = resolve(other, messages, "b")
+
+    counted = monitor.counted()
+    requests = ceil(records_of(batch) / KEYS_MAX) + ROUNDS - 1
+    assert counted["GET"] <= requests
+    assert counted.total() - counted["GET"] <= 3 * requests + 1
+    assert sum(batch.emitted.values()) > 0
