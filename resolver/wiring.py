@@ -15,6 +15,7 @@ import msgspec
 
 from resolver.assembly import Parts, assemble
 from resolver.config import Settings
+from resolver.core.events import PlainEvent, RawEvent, Warned
 from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec, Format, Payload
 from resolver.edges.avro_codec import Contract, RegistryCodec, SingleObjectCodec
@@ -210,9 +211,8 @@ class AvroDecoder:
     def __init__(self, codec: SingleObjectCodec | RegistryCodec) -> None:
         self._codec = codec
 
-    def decode(self, topic: str, value: bytes, warned: list[Any]) -> dict[str, Any]:
-        """The event as plain JSON values; raises BadEvent."""
-        return self._codec.decode(value, warned)
+    def decode(self, _: str, value: bytes, warned: list[Warned]) -> RawEvent:
+        return PlainEvent(self._codec.decode(value, warned))
 
 
 def build_decoders(settings: Settings) -> dict[str, Decoder]:

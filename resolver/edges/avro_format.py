@@ -60,13 +60,17 @@ class AvroFormatter:
     def stable(self, profile: Profile) -> bytes | None:
         """Equal for equal payloads, whatever order their keys came in."""
         shaped = self._shape(profile)
-        return None if shaped is None else self._stable.write(_sorted(shaped))
+        if shaped is None:
+            return None
+        if type(shaped.get("context")) is bytes:
+            shaped["context"] = json.loads(shaped["context"])
+        return self._stable.write(_sorted(shaped))
 
     def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
         """The message: head, stable part, revision."""
         if self._changes_only and revision.changed is not None:
             traits = {name: profile.traits[name] for name in revision.changed}
-            stable = self.stable(profile._replace(traits=traits)) or stable
+            stable = self.stable(profile.with_traits(traits)) or stable
         said = {
             "version": revision.version,
             "merged": revision.merged,

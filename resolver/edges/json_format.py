@@ -31,12 +31,15 @@ class JsonFormatter:
         shaped = self._shape(profile)
         if shaped is None:
             return None
+        context = shaped.get("context")
+        if type(context) is bytes:
+            shaped["context"] = msgspec.Raw(context)
         return self._encode(shaped)
 
     def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
         if self._changes_only and revision.changed is not None:
             traits = {name: profile.traits[name] for name in revision.changed}
-            stable = self._encode(self._shape(profile._replace(traits=traits)))
+            stable = self.stable(profile.with_traits(traits)) or stable
         spliced = self._encode(
             {
                 "version": revision.version,
