@@ -1,5 +1,6 @@
 """Instants as integer microseconds since the Unix epoch, and their ISO 8601 text."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -18,6 +19,13 @@ MEMO_SIZE = 4_096
 FIRST_DAY = date(1970, 1, 1).toordinal()
 MINUTE_TEXTS = tuple(f"T{minute // 60:02d}:{minute % 60:02d}" for minute in range(1_440))
 SECOND_TEXTS = tuple(f":{second:02d}" for second in range(60))
+DATE_ENDS = "Tt "
+"""What separates a date from its time."""
+RFC2822_FORM = re.compile(
+    r"(?:[a-z]{3},\s*)?\d{1,2}\s+[a-z]{3}\s+(?:\d{4}|\d{2})\s+\d{1,2}:\d{2}(?::\d{2})?"
+    r"(?:\s+(?:[+-]\d{4}|ut|utc|gmt|z|[ecmp][sd]t))?(?:\s*\([^()]*\))?",
+    re.IGNORECASE | re.ASCII,
+)
 SECONDS_BEYOND = 1e18
 """More than any calendar holds, in whatever unit."""
 
@@ -42,10 +50,17 @@ def epoch_us(stated: object) -> int | None:
 
 
 def parse_iso(text: str) -> datetime | None:
-    """An aware datetime of an ISO 8601 text with dashes; digits alone are never a date."""
+    """An aware datetime of an ISO 8601 text; digits alone are never a date."""
     text = text.strip()
-    if len(text) < 10 or text[4] != "-":
+    if len(text) < 10 or not text.isascii():
         return None
+    if text[4] == "-":
+        if len(text) > 10 and text[10] not in DATE_ENDS:
+            return None
+    elif text[8] not in "Tt":
+        return None
+    if text[-1] == "z":
+        text = text[:-1] + "Z"
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -102,7 +117,8 @@ def read_date(value: object) -> str | None:
 
 
 def _parse_rfc2822(text: str) -> datetime | None:
-    if "," not in text and ":" not in text:
+    """Only what has the form: the library's reader ignores what it does not understand."""
+    if not RFC2822_FORM.fullmatch(text.strip()):
         return None
     try:
         moment = parsedate_to_datetime(text)
