@@ -4,7 +4,7 @@ Contracts only. Every implementation raises ``Unavailable`` while its service is
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol, final
+from typing import Protocol, final
 
 from resolver.core.events import RawEvent, Warned
 from resolver.core.profiles import Profile
@@ -13,16 +13,39 @@ from resolver.state import State
 Headers = list[tuple[str, bytes]]
 
 
-class Message(NamedTuple):
+@final
+class Message:
     """A record of a raw topic as it lies there; ``timestamp_ms`` is the broker's or producer's."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers | None = None
+    __slots__ = ("headers", "key", "offset", "partition", "timestamp_ms", "topic", "value")
+
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        timestamp_ms: int,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        headers: Headers | None = None,
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.timestamp_ms = timestamp_ms
+        self.key = key
+        self.value = value
+        self.headers = headers
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Message)
+            and (self.topic, self.partition, self.offset)
+            == (other.topic, other.partition, other.offset)
+            and self.timestamp_ms == other.timestamp_ms
+            and (self.key, self.value, self.headers) == (other.key, other.value, other.headers)
+        )
 
 
 @final

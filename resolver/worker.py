@@ -7,6 +7,7 @@ on a trickle it is a single event.
 import random
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -44,6 +45,7 @@ class Source(Protocol):
 class Transactions(Protocol):
     """The life of a transaction around a batch; see the Kafka edge."""
 
+    def prepare(self) -> None: ...
     def begin(self) -> None: ...
     def commit_offsets(self, offsets: Offsets) -> None: ...
     def abort(self) -> None: ...
@@ -106,6 +108,8 @@ class Worker:
 
     def run(self) -> None:
         """The loop."""
+        with suppress(Unavailable):
+            self.transactions.prepare()
         self.source.subscribe(self._on_revoke)
         partitions = -1
         while not self.stopping:

@@ -19,6 +19,7 @@ MEMO_SIZE = 4_096
 FIRST_DAY = date(1970, 1, 1).toordinal()
 MINUTE_TEXTS = tuple(f"T{minute // 60:02d}:{minute % 60:02d}" for minute in range(1_440))
 SECOND_TEXTS = tuple(f":{second:02d}" for second in range(60))
+MILLI_TEXTS = tuple(f".{millis:03d}".rstrip("0") + "Z" for millis in range(1_000))
 DATE_ENDS = "Tt "
 """What separates a date from its time."""
 RFC2822_FORM = re.compile(
@@ -80,14 +81,17 @@ def iso_utc(instant: int) -> str | None:
     """
     if not FIRST_US <= instant < END_US:
         return None
-    seconds, micros = divmod(instant, 1_000_000)
-    days, second = divmod(seconds, 86_400)
-    text = _day_text(days) + MINUTE_TEXTS[second // 60] + SECOND_TEXTS[second % 60]
+    seconds = instant // 1_000_000
+    micros = instant - seconds * 1_000_000
+    minutes = seconds // 60
+    days = minutes // 1_440
+    day: str = _day_text(days)
+    text = day + MINUTE_TEXTS[minutes - days * 1_440] + SECOND_TEXTS[seconds - minutes * 60]
     if not micros:
         return text + "Z"
-    millis, rest = divmod(micros, 1_000)
-    if not rest and millis % 10:
-        return f"{text}.{millis:03d}Z"
+    millis = micros // 1_000
+    if millis * 1_000 == micros:
+        return text + MILLI_TEXTS[millis]
     return f"{text}.{micros:06d}".rstrip("0") + "Z"
 
 

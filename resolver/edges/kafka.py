@@ -36,6 +36,10 @@ ENDING = UNUSABLE_TOPIC | {KafkaError._FATAL, KafkaError._AUTO_OFFSET_RESET}
 """What a consumer reports once and never gets over."""
 FLUSH_S_MAX = 120.0
 """A flush that takes longer than librdkafka's message timeout has already failed."""
+POLL_SLICE = 1_000
+"""Messages asked for at a time, so that few large ones do not fill the memory."""
+BATCH_BYTES_MAX = 64 * 1024 * 1024
+"""What a batch takes of large messages: as much as librdkafka keeps ready by default."""
 HEARTBEAT_POLL_S = 0.1
 """How long a waiting worker serves its group membership at a time."""
 
@@ -81,16 +85,15 @@ class KafkaSource:
         first = self.consumer.poll(wait_s)
         if first is None:
             return []
+        messages: list[Message] = []
         raw = [first]
-        if messages_max > 1:
-            raw += self.consumer.consume(messages_max - 1, 0)
-        messages = []
-        for one in raw:
-            error = one.error()
-            if error is None:
-                messages.append(_message(one))
-            elif error.fatal() or error.code() in ENDING:
-                raise _translated(KafkaException(error))
+        size = 0
+        while raw:
+            size += _take(raw, messages)
+            wanted = min(messages_max - len(messages), POLL_SLICE)
+            if wanted <= 0 or size >= BATCH_BYTES_MAX:
+                break
+            raw = self.consumer.consume(wanted, 0)
         return messages
 
     def heartbeat(self) -> None:
@@ -159,16 +162,26 @@ class KafkaSink:
         self.failed: KafkaError | None = None
         self._producer: Producer | None = None
 
+    def prepare(self) -> None:
+        """Makes a producer if there is none: half a second that no batch should wait for."""
+        if self._producer is not None:
+            return
+        try:
+            producer = Producer({**self.settings, "on_delivery": self._delivered})
+            if self.transactional:
+                producer.init_transactions(60)
+        except KafkaException as error:
+            raise _translated(error) from error
+        self._producer = producer
+
     def begin(self) -> None:
         """Opens a transaction, with a new producer if the last one had to be given up."""
         self.failed = None
+        self.prepare()
+        if not self.transactional:
+            return
         try:
-            if self._producer is None:
-                self._producer = Producer({**self.settings, "on_delivery": self._delivered})
-                if self.transactional:
-                    self._producer.init_transactions(60)
-            if self.transactional:
-                self._producer.begin_transaction()
+            self._open().begin_transaction()
         except KafkaException as error:
             self._producer = None
             raise _translated(error) from error
@@ -262,6 +275,19 @@ class KafkaSink:
             self.failed = error
 
 
+def _take(raw: list[Any], messages: list[Message]) -> int:
+    """Adds what came, and returns its size in bytes; raises where the consumer cannot go on."""
+    size = 0
+    for one in raw:
+        error = one.error()
+        if error is None:
+            messages.append(_message(one))
+            size += len(one)
+        elif error.fatal() or error.code() in ENDING:
+            raise _translated(KafkaException(error))
+    return size
+
+
 def _message(raw: Any) -> Message:
     kind, timestamp = raw.timestamp()
     return Message(
@@ -271,7 +297,7 @@ def _message(raw: Any) -> Message:
         0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
         raw.key(),
         raw.value(),
-        raw.headers(),
+        headers=raw.headers(),
     )
 
 

@@ -326,5 +326,5 @@ def _message(record: Any) -> Message:
         record.timestamp()[1],
         record.key(),
         record.value(),
-        record.headers(),
+        headers=record.headers(),
     )

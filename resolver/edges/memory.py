@@ -273,13 +273,16 @@ class MemorySink:
         self.epoch: int | None = None
         self.buffer: list[tuple[str, Logged]] = []
 
+    def prepare(self) -> None:
+        if self.transactional_id is not None and self.epoch is None:
+            self.epoch = self.kafka.init(self.transactional_id)
+
     def begin(self) -> None:
         self.step("sink.begin")
         self.buffer.clear()
         if self.transactional_id is None:
             return
-        if self.epoch is None:
-            self.epoch = self.kafka.init(self.transactional_id)
+        self.prepare()
         producer = self._producer()
         producer.transaction = len(self.kafka.transactions)
         self.kafka.transactions[producer.transaction] = OPEN
@@ -353,4 +356,4 @@ class MemorySink:
 
 
 def _message(place: Place, offset: int, record: Logged) -> Message:
-    return Message(place[0], place[1], offset, 0, record.key, record.value, record.headers)
+    return Message(place[0], place[1], offset, 0, record.key, record.value, headers=record.headers)

@@ -109,13 +109,13 @@ class World:
                 continue
             found.append(
                 Message(
-                    topic,
+                    f"{self.name}.{topic}",
                     record.partition() or 0,
                     record.offset() or 0,
                     record.timestamp()[1],
                     record.key(),
                     record.value(),
-                    record.headers(),  # type: ignore[arg-type]
+                    headers=record.headers(),  # type: ignore[arg-type]
                 )
             )
         consumer.close()
@@ -130,9 +130,7 @@ class World:
 
     def expected(self, audience: Audience = EVERYTHING) -> dict[str, Any]:
         """What the raw topic folds to, offline, as this audience sees it."""
-        profiles = resolve(
-            [one._replace(topic=f"{self.name}.raw") for one in self.records("raw")], audience
-        )
+        profiles = resolve(self.records("raw"), audience)
         return {key: json.loads(json.dumps(shape(one))) for key, one in profiles.items()}
 
     def assert_final(self) -> None:
