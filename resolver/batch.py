@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, final
 
 from resolver.core.events import Reading, Warned, read_event
+from resolver.core.identifiers import ANON, EMAIL, USER
 from resolver.core.layers import in_order, layer_of
 from resolver.core.ownership import BUCKET_US
 from resolver.core.policy import Policy
@@ -159,6 +160,19 @@ class Batch:
                 device.linked.add(event.claim)
         if event.claim:
             self.person(event.claim).add_claim((statement.stamp, event.identity))
+
+
+def touch_batch(messages: Sequence[Message]) -> Batch:
+    """A batch that says nothing of the records that a changelog's messages are about."""
+    batch = Batch()
+    for message in messages:
+        key = (message.key or b"").decode(errors="replace")
+        if key.startswith(ANON):
+            batch.device(key)
+        elif key.startswith((EMAIL, USER)):
+            batch.person(key)
+        batch.joined += 1
+    return batch
 
 
 def fold_batch(messages: Sequence[Message], decoder: Decoder, reading: Reading) -> Batch:

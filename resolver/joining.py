@@ -87,11 +87,18 @@ def shares_of(record: Record | None, key: str, policy: Policy) -> dict[str, tupl
 
 
 class Joiner:
-    """Joins deltas into records and says what must be swapped, emitted and delivered."""
+    """Joins deltas into records and says what must be swapped, emitted and delivered.
 
-    def __init__(self, targets: Sequence[Target], policy: Policy) -> None:
+    A destination that is being ``filled`` is emitted whatever was sent before; and then records
+    are also swapped to forget the digests of destinations that are no more.
+    """
+
+    def __init__(
+        self, targets: Sequence[Target], policy: Policy, filled: str | None = None
+    ) -> None:
         self.targets = targets
         self.policy = policy
+        self.filled = filled
 
     def join(
         self, key: str, old: State | None, delta: Record, *, settled: bool, tag: Tag, now_ms: int
@@ -99,7 +106,7 @@ class Joiner:
         """The next state; None if nothing changes and all outputs are known committed."""
         before = old.record if old is not None else None
         record = join_records(before, delta, self.policy)
-        if settled and record is before:
+        if settled and record is before and self.filled is None:
             return None
         version = now_ms if old is None else max(old.version + 1, now_ms)
         state = State(record, tag.incarnation, tag.sequence, [], {}, version)
@@ -111,7 +118,13 @@ class Joiner:
             contribution = Contribution(version, identified, anonymous)
             joined.deliveries.append((receiver, contribution))
         self._show(joined, old)
+        if settled and record is before and not joined.outputs and not self._forgets(joined):
+            return None
         return joined
+
+    def _forgets(self, joined: Joined) -> bool:
+        """Whether the new state has no digest of a destination that the old one has one of."""
+        return joined.before is not None and len(joined.state.shown) < len(joined.before.shown)
 
     def project_all(self, key: str, record: Record) -> list[Output]:
         """What every destination should have under the key; folds once per distinct view."""
@@ -167,7 +180,7 @@ class Joiner:
             else:
                 continue
             shown[name] = digest
-            if not joined.settled or digest != known:
+            if not joined.settled or digest != known or name == self.filled:
                 joined.outputs.append(output)
 
 

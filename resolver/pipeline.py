@@ -8,7 +8,7 @@ nothing counts as sent until the transaction that carried it is known to be comm
 from collections.abc import Iterable, Sequence
 
 from resolver import __version__
-from resolver.batch import Batch, Buried, Delta, fold_batch
+from resolver.batch import Batch, Buried, Delta, fold_batch, touch_batch
 from resolver.core.events import Reading
 from resolver.emission import Emitted, Emitter
 from resolver.errors import TransactionAborted, Unavailable
@@ -52,6 +52,7 @@ class Pipeline:
         clock: Clock,
         targets: Sequence[Target],
         changelog_topic: str | None,
+        filled: str | None = None,
     ) -> None:
         self.decoder = decoder
         self.reading = reading
@@ -59,7 +60,8 @@ class Pipeline:
         self.store = store
         self.sink = sink
         self.clock = clock
-        self.joiner = Joiner(targets, reading.policy)
+        self.joiner = Joiner(targets, reading.policy, filled)
+        self.fills = filled is not None
         self.emitter = Emitter(sink, reading.policy, changelog_topic)
         self.commits: dict[str, int] = {}
         self.young: dict[str, State] = {}
@@ -71,7 +73,11 @@ class Pipeline:
         """Everything up to the commit. On return all outputs of the batch are in the log and
         newest; raises TransactionAborted or Unavailable, after which the batch is taken again.
         """
-        batch = self.batch = fold_batch(messages, self.decoder, self.reading)
+        if self.fills:
+            batch = touch_batch(messages)
+        else:
+            batch = fold_batch(messages, self.decoder, self.reading)
+        self.batch = batch
         if self._store_changed():
             self.forget()
         remembered = bool(self.young or self.old)
