@@ -35,8 +35,9 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     ),
     "worker": (CORE | {"ports", "batch", "joining", "pipeline"}, None),
     "contracts": ({"errors"}, {"pydantic"}),
-    "destinations": (CORE | {"destinations"}, {"pydantic", "yaml"}),
-    "config": (CORE | {"destinations"}, {"pydantic", "pydantic_settings", "yaml"}),
+    "yaml_text": ({"errors"}, {"pydantic", "yaml"}),
+    "destinations": (CORE | {"destinations", "yaml_text"}, {"pydantic", "yaml"}),
+    "config": (CORE | {"destinations", "yaml_text"}, {"pydantic", "pydantic_settings"}),
     "demo": (CORE | {"config", "wiring", "edges", "ports", "worker", "batch"}, set()),
     "demo_page": ({"demo"}, {"rich"}),
     "cli": (
