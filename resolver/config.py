@@ -17,6 +17,8 @@ from resolver.core.events import Reading
 from resolver.core.identifiers import IllegalValues, Kind
 from resolver.core.policy import Policy, Precedence
 from resolver.core.traits import canonical_name
+from resolver.destinations.catalogue import load_preset
+from resolver.destinations.presets import expanded, own_preset
 from resolver.destinations.spec import TOPIC_FORM, DestinationSpec, Format
 from resolver.errors import ConfigError
 from resolver.yaml_text import (
@@ -187,6 +189,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     inputs: tuple[InputTopic, ...] = (InputTopic(topic="identify"),)
     destinations: tuple[DestinationSpec, ...] = (DestinationSpec(name="profiles"),)
+    presets: Path | None = None
     changelog: Topic = "resolver.changelog"
     dead_letters: Topic = "resolver.dead-letters"
     delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
@@ -207,6 +210,15 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment beats the file, which arrives as arguments."""
         return (env_settings, init_settings)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_own_presets(cls, stated: Any) -> Any:
+        """Merges presets of the owner's folder; those that come along merge themselves."""
+        folder, listed = stated.get("presets"), stated.get("destinations")
+        if not folder or not isinstance(listed, list | tuple):
+            return stated
+        return {**stated, "destinations": [_expanded(one, Path(str(folder))) for one in listed]}
 
     @model_validator(mode="after")
     def _topics_are_distinct(self) -> "Settings":
@@ -241,6 +253,15 @@ class Settings(BaseSettings):
         )
 
 
+def _expanded(stated: Any, folder: Path) -> Any:
+    """A destination with the preset it starts from, which is checked by itself first."""
+    name = stated.get("preset") if isinstance(stated, dict) else None
+    if not isinstance(name, str) or own_preset(name, folder) is None:
+        return stated
+    load_preset(name, folder)
+    return expanded(stated, folder)
+
+
 def load_settings(path: Path | None = None, **flags: Any) -> Settings:
     """The settings of a file with the environment and flags on top; raises ConfigError.
 
@@ -248,6 +269,8 @@ def load_settings(path: Path | None = None, **flags: Any) -> Settings:
     """
     stated, lines = read_yaml(path) if path is not None else parse_yaml("", None)
     _check_environment()
+    if path is not None and isinstance(stated.get("presets"), str):
+        stated["presets"] = str(path.parent / stated["presets"])
     try:
         settings = Settings(**stated)
     except ValidationError as error:

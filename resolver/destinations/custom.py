@@ -1,12 +1,13 @@
 """Values of custom traits: one function per type, compiled from the rules and limits."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from resolver.destinations.forms import (
     CONVERTERS,
     Convert,
+    chain,
     is_date,
     is_date_time,
     json_text,
@@ -15,10 +16,12 @@ from resolver.destinations.forms import (
 )
 from resolver.destinations.names import cut, length
 from resolver.destinations.rules import Bound, Limits, ValueRules
-from resolver.destinations.vocabulary import Beyond, Deeper, Lists, Objects, Reason
+from resolver.destinations.vocabulary import Beyond, Deeper, Lists, Objects, Reason, Unit
 
-SHORT = 4
-"""Bytes that a character takes at most: text this much shorter than a limit is not measured."""
+BYTES_OF_CHARACTER = 4
+"""The most that UTF-8 takes: text this much shorter than a limit is not measured."""
+BYTES_OF_WRITTEN = 6
+"""The most bytes of JSON for a character of Python's own text of a value: that of an escape."""
 
 
 class Values:
@@ -43,9 +46,14 @@ class Values:
             type(None): lambda _: Reason.EMPTY,
         }
 
-    def converter(self) -> Convert | None:
-        """The rule for any value; None where every value stays as it is."""
-        by_type = self.by_type
+    def converter(self, of_objects: Convert | None = None) -> Convert | None:
+        """The rule for any value; None where every value stays as it is.
+
+        ``of_objects`` takes the place of the rule for objects.
+        """
+        by_type = dict(self.by_type)
+        if of_objects is not None:
+            by_type[dict] = of_objects
         if not any(by_type[kind] for kind in (str, int, float, bool, list, dict)):
             return None
 
@@ -56,38 +64,42 @@ class Values:
         return convert
 
     def _text_rule(self) -> Convert | None:
-        rules, bound, empty = self.values, self.limits.text, self.values.empty
-        date_time, date, other = (
-            CONVERTERS.get(form) for form in (rules.date_time, rules.date, rules.text)
-        )
-        if not (date_time or date or other or bound) and empty:
-            return None
-        limit = self._limit(bound) if bound is not None else None
+        rules = self.values
+        date_time, date = CONVERTERS.get(rules.date_time), CONVERTERS.get(rules.date)
+        plain, number = self._plain_text_rule(), scalar(rules.number)
+        if date_time is None and date is None:
+            return plain
 
         def convert(text: str) -> Any:
-            value: Any = text
-            if date_time is not None and is_date_time(text):
-                value = date_time(text)
-            elif date is not None and is_date(text):
-                value = date(text)
-            elif other is not None:
-                return finish(other(text))
-            return finish(text if value is Reason.WRONG_TYPE else value)
-
-        def finish(value: Any) -> Any:
-            if type(value) is not str:
-                return value
-            if not value and not empty:
-                return Reason.EMPTY
-            return value if limit is None else limit(value)
+            if len(text) > 9 and text[4] == "-":
+                value: Any = None
+                if date is not None and is_date(text):
+                    value = date(text)
+                elif date_time is not None and is_date_time(text):
+                    value = date_time(text)
+                if type(value) is int and number is not None:
+                    return number(value)
+                if value is not None and value is not Reason.WRONG_TYPE:
+                    return value
+            return text if plain is None else plain(text)
 
         return convert
 
-    def _limit(self, bound: Bound) -> Callable[[str], Any]:
-        surely, unit, most = bound.max // SHORT, bound.unit, bound.max
+    def _plain_text_rule(self) -> Convert | None:
+        """The rule for text that is no date."""
+        steps = [
+            CONVERTERS.get(self.values.text),
+            None if self.values.empty else _not_empty,
+            None if self.limits.text is None else self._limit(self.limits.text),
+        ]
+        return chain([step for step in steps if step is not None])
 
-        def limited(text: str) -> Any:
-            if len(text) <= surely or length(text, unit) <= most:
+    def _limit(self, bound: Bound) -> Convert:
+        unit, most = bound.unit, bound.max
+        surely = most if unit is Unit.CHARACTERS else most // BYTES_OF_CHARACTER
+
+        def limited(text: Any) -> Any:
+            if type(text) is not str or len(text) <= surely or length(text, unit) <= most:
                 return text
             if bound.beyond is Beyond.DROP:
                 return Reason.TOO_LONG
@@ -145,46 +157,40 @@ class Values:
         """A list or an object that is kept, held to the limits."""
         within = self._within(value, 1)
         most = self.limits.value_bytes
-        if most is not None and len(json_text(within).encode()) > most:
-            return Reason.TOO_LONG
-        return within
+        if most is None or len(repr(within)) * BYTES_OF_WRITTEN <= most:
+            return within
+        return within if len(json_text(within).encode()) <= most else Reason.TOO_LONG
 
     def _within(self, value: Any, depth: int) -> Any:
-        kind = type(value)
-        if kind is str:
-            return value if self.text is None else self.text(value)
-        if kind is not list and kind is not dict:
-            return value
-        bound = self.limits.depth
+        """A list or an object with everything in it, or why it is left out."""
+        bound, limits = self.limits.depth, self.limits
         if bound is not None and depth > bound.max:
             return self.written(value) if bound.beyond is Deeper.TEXT else Reason.TOO_DEEP
-        if kind is list:
-            return self._entries(value, depth)
-        return self._members(value, depth)
-
-    def _entries(self, value: list[Any], depth: int) -> Any:
-        bound = self.limits.list
-        if bound is not None and len(value) > bound.max:
-            if bound.beyond is Beyond.DROP:
+        if type(value) is dict:
+            if limits.keys is not None and len(value) > limits.keys:
+                return Reason.TOO_MANY
+            return dict(self._inside(value.items(), depth))
+        if limits.list is not None and len(value) > limits.list.max:
+            if limits.list.beyond is Beyond.DROP:
                 return Reason.TOO_MANY
             self.counts[Reason.CUT] += 1
-            value = value[: bound.max]
-        return [one for one in (self._counted(one, depth) for one in value) if one is not DROPPED]
+            value = value[: limits.list.max]
+        return [one for _, one in self._inside(enumerate(value), depth)]
 
-    def _members(self, value: dict[str, Any], depth: int) -> Any:
-        if self.limits.keys is not None and len(value) > self.limits.keys:
-            return Reason.TOO_MANY
-        inner = {name: self._counted(one, depth) for name, one in value.items()}
-        return {name: one for name, one in inner.items() if one is not DROPPED}
+    def _inside(self, pairs: Iterable[tuple[Any, Any]], depth: int) -> Iterator[tuple[Any, Any]]:
+        """What may stay of a list or an object; the rest is counted."""
+        text = self.text
+        for name, value in pairs:
+            kind = type(value)
+            if kind is str:
+                value = value if text is None else text(value)
+            elif kind is dict or kind is list:
+                value = self._within(value, depth + 1)
+            if type(value) is Reason:
+                self.counts[value] += 1
+            else:
+                yield name, value
 
-    def _counted(self, value: Any, depth: int) -> Any:
-        """A value inside another; what is left out of it is counted."""
-        within = self._within(value, depth + 1)
-        if type(within) is not Reason:
-            return within
-        self.counts[within] += 1
-        return DROPPED
 
-
-DROPPED = object()
-"""Stands for a value inside another that was left out."""
+def _not_empty(text: Any) -> Any:
+    return Reason.EMPTY if text == "" else text

@@ -17,6 +17,8 @@ from resolver.destinations.vocabulary import Hash, Objects, Reason
 
 NAMES_REMEMBERED = 16_384
 """Trait names whose plan is kept: far more than a product has, and a bound."""
+MEMBERS_REMEMBERED = 1_024
+"""Members of one flattened trait whose names are kept: the bound on keys at one level."""
 ROOT = 0
 
 
@@ -177,47 +179,56 @@ class Plans:
             return left_out(target)
         return Plan(self.bucket, target, self._value(hashed))
 
-    def _value(self, hashed: Hash | None) -> Convert | None:
+    def _value(self, hashed: Hash | None, of_objects: Convert | None = None) -> Convert | None:
         """How a custom trait's value is converted and wrapped."""
-        steps = [converter_of((), hashed) if hashed is not None else self.convert]
+        convert = self.values.converter(of_objects) if of_objects is not None else self.convert
+        steps = [converter_of((), hashed) if hashed is not None else convert]
         wrap = self.spec.custom.wrap
         if wrap:
-            steps.append(lambda value: {wrap: value})
+            steps.append(lambda value: value if type(value) is Spread else {wrap: value})
         return chain([step for step in steps if step is not None])
 
     def _flattened(self, name: str) -> Plan:
         """The same where objects become one field per member, names joined."""
         leaf, bound = self._value(None), self.spec.limits.depth
-        target = self.name_of(name)
         deepest = bound.max if bound is not None else None
-        alone: Convert = leaf or _same
-        if isinstance(target, Reason):
-            alone = left_out(target).convert or _same
+        known: dict[str, str | Reason] = {}
 
-        def convert(value: Any) -> Any:
-            if type(value) is not dict:
-                return alone(value)
+        def flatten(value: dict[str, Any]) -> Any:
             spread = Spread()
             for path, one in self._leaves(name, value, deepest):
-                inner = self.name_of(path)
-                if isinstance(inner, Reason):
-                    spread.append((self.bucket, path, inner))
+                target = known.get(path)
+                if target is None:
+                    if len(known) >= MEMBERS_REMEMBERED:
+                        known.clear()
+                    target = known[path] = self.name_of(path)
+                if type(target) is Reason:
+                    spread.append((self.bucket, path, target))
                 else:
-                    spread.append((self.bucket, inner, one if leaf is None else leaf(one)))
+                    spread.append((self.bucket, target, one if leaf is None else leaf(one)))
             return spread
 
-        return Plan(self.bucket, name if isinstance(target, Reason) else target, convert)
+        target = self.name_of(name)
+        convert = self._value(None, flatten)
+        if isinstance(target, Reason):
+            refused = target
+            return Plan(
+                self.bucket, name, lambda value: flatten(value) if type(value) is dict else refused
+            )
+        return Plan(self.bucket, target, convert)
 
-    def _leaves(self, name: str, value: Any, deeper: int | None) -> Iterator[tuple[str, Any]]:
+    def _leaves(
+        self, name: str, value: dict[str, Any], deeper: int | None
+    ) -> Iterator[tuple[str, Any]]:
         """(joined names, value) of everything in an object that is none, or lies too deep."""
-        if type(value) is not dict or (deeper is not None and deeper <= 1):
-            if value is not None:
-                yield name, value
-            return
         further = None if deeper is None else deeper - 1
+        separator, deep = self.spec.values.separator, deeper is None or deeper > 2
         for inner, member in value.items():
-            path = f"{name}{self.spec.values.separator}{inner}"
-            yield from self._leaves(path, member, further)
+            path = f"{name}{separator}{inner}"
+            if type(member) is dict and deep:
+                yield from self._leaves(path, member, further)
+            elif member is not None:
+                yield path, member
 
 
 def left_out(reason: Reason) -> Plan:

@@ -65,7 +65,7 @@ Forms = Annotated[tuple[Form, ...], BeforeValidator(_one_or_many)]
 class Part(BaseModel):
     """A section of the specification; unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class FieldRule(Part):

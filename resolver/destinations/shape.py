@@ -6,7 +6,7 @@ out and counted by its reason; it never keeps the rest of a profile back.
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from resolver.core.profiles import Profile
@@ -29,7 +29,6 @@ from resolver.destinations.vocabulary import (
 )
 
 Fields = dict[str, Any]
-OUTCOMES = frozenset((Reason, Spread))
 
 
 class Shape:
@@ -45,7 +44,7 @@ class Shape:
         self._plans = Plans(spec, self._places, self.left_out)
         self._identity = Identity(spec) if spec.identity.rules else None
         self._deriver = Deriver(spec) if spec.derive else None
-        self._requires = [_alternatives(stated) for stated in spec.requires]
+        self._requires = [_requirement(stated) for stated in spec.requires]
         self._also = [
             (*self._places.target(path), reader_of(rule.source, spec), converter_of((rule.form,)))
             for path, rule in spec.also.items()
@@ -114,9 +113,10 @@ class Shape:
             only = only | {"email"} if only is not None else None
         sent = self.fields(profile, traits)
         identity = self._identity.of(profile, traits) if self._identity is not None else {}
-        if self._requires and not self._complete(sent, identity):
-            self.left_out[Reason.REQUIRED] += 1
-            return None
+        for has in self._requires:
+            if not has(sent, identity):
+                self.left_out[Reason.REQUIRED] += 1
+                return None
         if only is not None:
             sent = self.fields(profile, traits, only)
         last_seen = _iso(profile.last_seen_us)
@@ -167,13 +167,18 @@ class Shape:
     def _placed(self, traits: dict[str, Any]) -> list[Fields]:
         """Every trait in its object, under its name there."""
         known, make = self._plans.plans, self._plans.plan
+        left_out = self.left_out
         holders: list[Fields] = [{} for _ in range(self._count)]
         for trait, value in traits.items():
             place, name, convert = known.get(trait) or make(trait)
             if convert is not None:
                 value = convert(value)
-                if type(value) in OUTCOMES:
-                    self._settle(holders, trait, value)
+                kind = type(value)
+                if kind is Reason:
+                    left_out[value] += 1
+                    continue
+                if kind is Spread:
+                    self._spread(holders, trait, value)
                     continue
             holder = holders[place]
             if name in holder and self._loses(trait, place, name):
@@ -181,12 +186,9 @@ class Shape:
             holder[name] = value
         return holders
 
-    def _settle(self, holders: list[Fields], trait: str, outcome: Any) -> None:
+    def _spread(self, holders: list[Fields], trait: str, fields: Spread) -> None:
         """Places several fields of one trait, or counts why there is none."""
-        if type(outcome) is Reason:
-            self.left_out[outcome] += 1
-            return
-        for place, name, value in outcome:
+        for place, name, value in fields:
             if type(value) is Reason:
                 self.left_out[value] += 1
             elif name not in holders[place] or not self._loses(trait, place, name):
@@ -217,12 +219,6 @@ class Shape:
         for name in surplus:
             del bucket[name]
 
-    def _complete(self, sent: Fields, identity: Fields) -> bool:
-        sections = {"identity": identity, "traits": sent}
-        return all(
-            any(_at(sections, path) for path in alternatives) for alternatives in self._requires
-        )
-
     def _removed(self, names: Collection[str]) -> list[tuple[int, str]]:
         """The fields of traits that are gone, in order."""
         return [target for name in sorted(names) for target in self._plans.targets(name)]
@@ -244,13 +240,25 @@ class Shape:
 
 def _is_plain(spec: DestinationSpec) -> bool:
     """Whether traits are sent just as they are."""
-    return spec == DestinationSpec(
-        **{name: getattr(spec, name) for name in INDIFFERENT}, name=spec.name
+    return all(
+        getattr(spec, name) == field.default
+        for name, field in DestinationSpec.model_fields.items()
+        if name not in INDIFFERENT
     )
 
 
 INDIFFERENT = (
-    *("preset", "about", "choices", "aliases", "topic", "format", "anonymous", "email_user_id"),
+    *(
+        "name",
+        "preset",
+        "about",
+        "choices",
+        "aliases",
+        "topic",
+        "format",
+        "anonymous",
+        "email_user_id",
+    ),
     *("opt_in", "payload", "identity", "requires", "null", "emails", "context", "on_merge"),
 )
 """What of a specification says nothing about traits."""
@@ -267,11 +275,26 @@ def _addresses(spec: DestinationSpec) -> Any:
     return lambda emails: [change(one) for one in emails] if change else emails
 
 
-def _alternatives(stated: str) -> list[list[str]]:
-    return [one.strip().split(".") for one in stated.split("|")]
+def _requirement(stated: str) -> Callable[[Fields, Fields], Any]:
+    """Whether traits and identity have one of the fields that are alternatives."""
+    paths = [one.strip().split(".") for one in stated.split("|")]
+    if all(len(path) == 2 for path in paths):
+        of_identity = [path[1] for path in paths if path[0] == "identity"]
+        of_traits = [path[1] for path in paths if path[0] == "traits"]
+
+        def has(sent: Fields, identity: Fields) -> Any:
+            for name in of_identity:
+                if identity.get(name):
+                    return True
+            return any(map(sent.get, of_traits))
+
+        return has
+    return lambda sent, identity: any(
+        _at({"identity": identity, "traits": sent}, path) for path in paths
+    )
 
 
-def _at(sections: dict[str, Any], path: list[str]) -> Any:
+def _at(sections: Fields, path: list[str]) -> Any:
     value: Any = sections
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None

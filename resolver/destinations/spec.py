@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from resolver.core.consent import Audience, destination_key
 from resolver.core.traits import canonical_name
+from resolver.destinations.presets import Expanded, expanded
 from resolver.destinations.rules import (
     CustomTraits,
     FieldRule,
@@ -72,7 +73,7 @@ Required = Annotated[str, AfterValidator(_required)]
 class DestinationSpec(BaseModel):
     """One destination: who it is, what it takes, and how."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[
         str,
@@ -164,18 +165,21 @@ class DestinationSpec(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _name_the_topic(cls, stated: object) -> object:
+    def _complete(cls, stated: object) -> object:
+        """Merges the preset, unless that was done, and names the topic."""
+        if isinstance(stated, dict) and stated.get("preset") and not isinstance(stated, Expanded):
+            stated = expanded(stated)
         if isinstance(stated, dict) and stated.get("name") and not stated.get("topic"):
             return {**stated, "topic": f"resolved.{destination_key(str(stated['name']))}"}
         return stated
 
     @model_validator(mode="after")
     def _names_what_there_is(self) -> Self:
-        fields = {rule.to for rule in self.identity.rules}
+        fields = {rule.to.partition(".")[0] for rule in self.identity.rules}
         for stated in self.requires:
             for one in stated.split("|"):
                 section, _, path = one.strip().partition(".")
-                if section == "identity" and path not in fields:
+                if section == "identity" and path.partition(".")[0] not in fields:
                     raise ValueError(f"requires {one.strip()}, but identity has no such field")
         return self
 
