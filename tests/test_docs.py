@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from resolver.config import SentinelSettings, Settings, load_settings
 from resolver.core.events import Warned
+from resolver.destinations.spec import DestinationSpec
 from resolver.edges.telemetry import METRICS, Telemetry
 from resolver.errors import Fault
 
@@ -168,9 +169,11 @@ def paths_in(stated: Any, prefix: str = "") -> Iterator[str]:
 
 
 def paths_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Every key that a section takes, dotted."""
+    """Every key that a section takes, dotted; sections of a destination have their own page."""
     for name, field in model.model_fields.items():
         yield prefix + name
+        if model is DestinationSpec:
+            continue
         for inner in models_in(field.annotation):
             yield from paths_of(inner, f"{prefix}{name}.")
 

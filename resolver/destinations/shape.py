@@ -22,10 +22,10 @@ from resolver.destinations.vocabulary import (
     EmailUserId,
     Form,
     Hash,
-    Null,
     OnMerge,
     Payload,
     Reason,
+    Removed,
 )
 
 Fields = dict[str, Any]
@@ -62,7 +62,7 @@ class Shape:
         spec = self.spec
         return (
             spec.payload is Payload.CHANGES
-            or spec.null is not Null.OMIT
+            or spec.removed is not Removed.OMIT
             or spec.on_merge is OnMerge.ALIAS
         )
 
@@ -82,13 +82,13 @@ class Shape:
         """
         spec, payload = self.spec, None
         after: dict[str, Any] = {}
-        gone = removed if removed and spec.null is not Null.OMIT else ()
+        gone = removed if removed and spec.removed is not Removed.OMIT else ()
         told = self._removed(gone)
         if spec.payload is Payload.CHANGES and changed is not None:
             payload = self._shape(profile, set(changed))
-        elif told and spec.null in (Null.NULL, Null.EMPTY):
+        elif told and spec.removed in (Removed.AS_NULL, Removed.AS_EMPTY):
             payload = self._shape(profile, None)
-        if told and spec.null is Null.UNSET:
+        if told and spec.removed is Removed.UNSET:
             after["unset"] = [".".join((*self._places.paths[at], name)) for at, name in told]
         elif told and payload is not None:
             self._tell_removed(payload["traits"], told)
@@ -228,7 +228,7 @@ class Shape:
             holder = traits
             for inner in self._places.paths[place]:
                 holder = holder.setdefault(inner, {})
-            holder.setdefault(name, None if self.spec.null is Null.NULL else "")
+            holder.setdefault(name, None if self.spec.removed is Removed.AS_NULL else "")
 
     def _options(self, profile: Profile) -> Any:
         if profile.options:
@@ -259,7 +259,7 @@ INDIFFERENT = (
         "anonymous",
         "email_user_id",
     ),
-    *("opt_in", "payload", "identity", "requires", "null", "emails", "context", "on_merge"),
+    *("opt_in", "payload", "identity", "requires", "removed", "emails", "context", "on_merge"),
 )
 """What of a specification says nothing about traits."""
 

@@ -29,9 +29,9 @@ from resolver.destinations.vocabulary import (
     Form,
     Format,
     Hash,
-    Null,
     OnMerge,
     Payload,
+    Removed,
 )
 
 __all__ = ["Anonymous", "Case", "DestinationSpec", "EmailUserId", "Format", "Payload"]
@@ -144,7 +144,9 @@ class DestinationSpec(BaseModel):
         ValueRules()
     )
     limits: Annotated[Limits, Field(description="Bounds, and what happens beyond them.")] = Limits()
-    null: Annotated[Null, Field(description="How a trait that was removed is told.")] = Null.OMIT
+    removed: Annotated[Removed, Field(description="How a trait that was removed is told.")] = (
+        Removed.OMIT
+    )
     hash: Annotated[
         dict[str, Hash],
         Field(description="Traits that leave only as a hash, in hexadecimal, by their name."),

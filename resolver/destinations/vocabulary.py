@@ -126,14 +126,14 @@ class Unit(StrEnum):
     """Of UTF-8."""
 
 
-class Null(StrEnum):
+class Removed(StrEnum):
     """How a trait that was removed is told."""
 
     OMIT = "omit"
     """It is no longer there; ``profile.removed`` names it."""
-    NULL = "null"
+    AS_NULL = "as_null"
     """Its field is null in the message that says so."""
-    EMPTY = "empty"
+    AS_EMPTY = "as_empty"
     """Its field is "" in the message that says so."""
     UNSET = "unset"
     """Its field is named in the member ``unset`` of the message that says so."""

@@ -38,6 +38,13 @@ def split_contract(text: str) -> tuple[str, str]:
     return json.dumps(whole | {"fields": first}), json.dumps(revision | {"fields": last})
 
 
+Revise = Callable[
+    [Profile, list[str] | None, list[str] | None, list[str]],
+    tuple[dict[str, Any] | None, dict[str, Any]],
+]
+"""As for JSON: the payload where it is not the stable one, and what else a message says."""
+
+
 class AvroFormatter:
     """Encodes what ``shape`` makes of a profile, for one destination."""
 
@@ -47,15 +54,14 @@ class AvroFormatter:
         head: Callable[[], bytes],
         stable: Part,
         revision: Part,
-        *,
-        changes_only: bool = False,
+        revise: Revise | None = None,
     ) -> None:
         """``head`` is what stands before each record: a codec's; the rest as for JSON."""
-        self._changes_only = changes_only
         self._shape = shape
         self._head = head
         self._stable = stable
         self._revision = revision
+        self._revise = revise
 
     def stable(self, profile: Profile) -> bytes | None:
         """Equal for equal payloads, whatever order their keys came in."""
@@ -64,10 +70,7 @@ class AvroFormatter:
 
     def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
         """The message: head, stable part, revision."""
-        if self._changes_only and revision.changed is not None:
-            traits = {name: profile.traits[name] for name in revision.changed}
-            stable = self.stable(profile._replace(traits=traits)) or stable
-        said = {
+        said: dict[str, Any] = {
             "version": revision.version,
             "merged": revision.merged,
             "changed": revision.changed,
@@ -75,6 +78,12 @@ class AvroFormatter:
             "causedBy": revision.caused_by,
             "messageId": f"{profile.id}@{revision.version}",
         }
+        if self._revise is not None:
+            payload, more = self._revise(
+                profile, revision.changed, revision.removed, revision.merged
+            )
+            stable = stable if payload is None else self._stable.write(_sorted(payload))
+            said |= more
         return self._head() + stable + self._revision.write(said)
 
 
