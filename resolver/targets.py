@@ -1,23 +1,34 @@
 """Destinations put together: specifications in, what makes their messages out."""
 
 import json
+import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from resolver.config import Settings
-from resolver.core.profiles import Profile
+from resolver.core.consent import EVERYTHING, destination_key
+from resolver.core.profiles import Profile, project
+from resolver.destinations.catalogue import load_preset
 from resolver.destinations.contract import PayloadContract
+from resolver.destinations.explain import Explained as Explained
+from resolver.destinations.explain import explain
+from resolver.destinations.presets import preset_names as preset_names
 from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import Format, Reason
 from resolver.edges.avro_codec import AvroCodec, Contract, RegistryCodec, SingleObjectCodec
 from resolver.edges.avro_format import AvroFormatter, Revise, split_contract
+from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.json_format import JsonFormatter
 from resolver.edges.schema_files import RESOLVED_PROFILE, schema_text
 from resolver.errors import BadEvent, ConfigError
 from resolver.joining import Target
+from resolver.offline import Account, fold_lines, read_lines
 from resolver.ports import Formatter
 
 if TYPE_CHECKING:
@@ -67,6 +78,46 @@ def _avro_formatter(shape: Shape, registry: "SchemaRegistry | None") -> AvroForm
 
     said: Revise | None = revise if shape.revises else None
     return AvroFormatter(packed, head, stable, revision, said)
+
+
+def explain_lines(
+    settings: Settings, spec: DestinationSpec, paths: list[Path]
+) -> tuple[Iterator[Explained], Account]:
+    """What the destination would receive of events in files, and why; the account of the input."""
+    reading, start_us = settings.reading(), time.time_ns() // 1_000
+    records, account = fold_lines(read_lines(paths), JsonDecoder(), reading, start_us)
+    audience = spec.audience()
+
+    def explained() -> Iterator[Explained]:
+        for key in sorted(records):
+            whole = project(records[key], key, EVERYTHING, reading.policy)
+            if whole is not None:
+                seen = project(records[key], key, audience, reading.policy)
+                yield explain(spec, whole, seen)
+
+    return explained(), account
+
+
+def spec_named(settings: Settings, name: str) -> DestinationSpec:
+    """A configured destination by name or alias, else a preset."""
+    wanted = destination_key(name)
+    for spec in settings.destinations:
+        if wanted and wanted in spec.keys:
+            return spec
+    try:
+        return load_preset(name, settings.presets)
+    except ConfigError as error:
+        known = ", ".join(spec.name for spec in settings.destinations)
+        raise ConfigError(
+            f"no destination is called {name!r} (there is {known}), and {error}"
+        ) from error
+
+
+def spec_text(spec: DestinationSpec) -> str:
+    """A specification as YAML, with what is not the default."""
+    stated = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    text: str = yaml.safe_dump(stated, sort_keys=False, allow_unicode=True, width=96)
+    return text
 
 
 def payload_contract(spec: DestinationSpec) -> PayloadContract:

@@ -162,7 +162,9 @@ class Plans:
                     spread += _converted(parts[inner], member)
                 else:
                     others[inner] = member
-            if others:
+            if others and is_left_out(rest):
+                spread += [(ROOT, inner, Reason.NOT_TAKEN) for inner in others]
+            elif others:
                 _append(spread, rest, others)
             return spread
 

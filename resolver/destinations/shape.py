@@ -164,6 +164,13 @@ class Shape:
                 holders[parent][name] = holders[number]
         return holders[0]
 
+    def trace(self, trait: str, value: Any) -> list[tuple[tuple[str, ...], Any]]:
+        """Every field that a trait alone would fill, by its path: its value, or why it is not."""
+        place, name, convert = self._plans.plan(trait)
+        made = value if convert is None else convert(value)
+        fields = made if type(made) is Spread else [(place, name, made)]
+        return [((*self._places.paths[at], one), inner) for at, one, inner in fields]
+
     def _placed(self, traits: dict[str, Any]) -> list[Fields]:
         """Every trait in its object, under its name there."""
         known, make = self._plans.plans, self._plans.plan
