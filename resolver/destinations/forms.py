@@ -99,7 +99,7 @@ def to_text(value: Any) -> Any:
 
 
 def hasher(name: Hash) -> Convert:
-    """The hash of text, in lower-case hexadecimal."""
+    """The hash of text, in lower-case hexadecimal; empty text has none."""
     make = getattr(hashlib, name.value)
 
     @lru_cache(MEMO_SIZE)
@@ -107,7 +107,12 @@ def hasher(name: Hash) -> Convert:
         digest: str = make(text.encode()).hexdigest()
         return digest
 
-    return lambda value: known(value) if type(value) is str else Reason.WRONG_TYPE
+    def convert(value: Any) -> Any:
+        if type(value) is not str:
+            return Reason.WRONG_TYPE
+        return known(value) if value else Reason.EMPTY
+
+    return convert
 
 
 def _normalised(value: Any) -> Any:
@@ -116,8 +121,13 @@ def _normalised(value: Any) -> Any:
     return text.strip().lower() if type(text) is str else text
 
 
-def _of_text(change: Callable[[str], Any]) -> Convert:
-    """A form of text; of anything else there is none."""
+def _of_text(change: Callable[[str], str]) -> Convert:
+    """A form of any text; of anything else there is none."""
+    return lambda value: change(value) if type(value) is str else Reason.WRONG_TYPE
+
+
+def _of_some_text(change: Callable[[str], str | None]) -> Convert:
+    """A form that not all text has."""
 
     def convert(value: Any) -> Any:
         return (change(value) or Reason.WRONG_TYPE) if type(value) is str else Reason.WRONG_TYPE
@@ -160,11 +170,11 @@ CONVERTERS: dict[Form, Convert] = {
     Form.LOWER: _of_text(lambda text: text.strip().lower()),
     Form.SQUEEZED: _of_text(lambda text: SPACE.sub("", text).lower()),
     Form.NUMBER: _number,
-    Form.DIGITS: _of_text(lambda text: "".join(filter("0123456789".__contains__, text))),
-    Form.E164: _of_text(_e164),
-    Form.COUNTRY_CODE: _of_text(_country),
-    Form.GENDER_INITIAL: _of_text(lambda text: INITIALS.get(text.strip().lower())),
-    Form.GENDER_LETTER: _of_text(lambda text: LETTERS.get(text.strip().lower())),
+    Form.DIGITS: _of_some_text(lambda text: "".join(filter("0123456789".__contains__, text))),
+    Form.E164: _of_some_text(_e164),
+    Form.COUNTRY_CODE: _of_some_text(_country),
+    Form.GENDER_INITIAL: _of_some_text(lambda text: INITIALS.get(text.strip().lower())),
+    Form.GENDER_LETTER: _of_some_text(lambda text: LETTERS.get(text.strip().lower())),
     Form.LIST: lambda value: [value],
     Form.ISO: _of_instant(_iso),
     Form.ISO_MS: _of_instant(

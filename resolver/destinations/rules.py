@@ -3,7 +3,16 @@
 import re
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from resolver.destinations.vocabulary import (
     Beyond,
@@ -56,10 +65,22 @@ def _bound(stated: Any) -> Any:
     return {"max": stated} if isinstance(stated, int) and not isinstance(stated, bool) else stated
 
 
+class Alone:
+    """Says in the JSON Schema that a value alone will do."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [{"type": self.kind}, handler(core_schema)]}
+
+
 Source = Annotated[str, AfterValidator(checked_source)]
 Pattern = Annotated[str, AfterValidator(_regular)]
-Paths = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
-Forms = Annotated[tuple[Form, ...], BeforeValidator(_one_or_many)]
+Paths = Annotated[tuple[str, ...], BeforeValidator(_one_or_many), Alone("string")]
+Forms = Annotated[tuple[Form, ...], BeforeValidator(_one_or_many), Alone("string")]
 
 
 class Part(BaseModel):
@@ -81,7 +102,7 @@ class FieldRule(Part):
         int | None, Field(ge=1, description="The most characters; longer text is cut.")
     ] = None
     parts: Annotated[
-        dict[str, "FieldRule"],
+        dict[str, Annotated["FieldRule", Alone("string")]],
         Field(description="The field of each member, where the value is an object."),
     ] = {}
     rest: Annotated[
@@ -206,16 +227,21 @@ class DepthBound(Part):
         return _bound(stated)
 
 
+Length = Annotated[Bound, Alone("integer")]
+
+
 class Limits(Part):
     """Bounds of custom traits; null: none."""
 
-    name: Annotated[Bound | None, Field(description="The length of a name.")] = None
-    text: Annotated[Bound | None, Field(description="The length of text, at any depth.")] = None
-    list: Annotated[Bound | None, Field(description="The entries of a list, at any depth.")] = None
+    name: Annotated[Length | None, Field(description="The length of a name.")] = None
+    text: Annotated[Length | None, Field(description="The length of text, at any depth.")] = None
+    list: Annotated[Length | None, Field(description="The entries of a list, at any depth.")] = None
     keys: Annotated[
         int | None, Field(ge=1, description="The members of an object, at any depth.")
     ] = None
-    depth: Annotated[DepthBound | None, Field(description="How deep a value nests.")] = None
+    depth: Annotated[
+        Annotated[DepthBound, Alone("integer")] | None, Field(description="How deep a value nests.")
+    ] = None
     value_bytes: Annotated[
         int | None, Field(ge=1, description="The bytes of a list or object as JSON.")
     ] = None

@@ -11,6 +11,7 @@ from resolver.core.consent import Audience, destination_key
 from resolver.core.traits import canonical_name
 from resolver.destinations.presets import Expanded, expanded
 from resolver.destinations.rules import (
+    Alone,
     CustomTraits,
     FieldRule,
     IdentityRules,
@@ -73,7 +74,9 @@ Required = Annotated[str, AfterValidator(_required)]
 class DestinationSpec(BaseModel):
     """One destination: who it is, what it takes, and how."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra=lambda schema: schema.pop("required", None)
+    )
 
     name: Annotated[
         str,
@@ -119,13 +122,14 @@ class DestinationSpec(BaseModel):
     requires: Annotated[
         tuple[Required, ...],
         BeforeValidator(_listed),
+        Alone("string"),
         Field(description=f"Without these a profile is not sent: {REQUIRED_FORM}."),
     ] = ()
     derive: Annotated[
         dict[str, Derive], Field(description="Traits made from others where they are missing.")
     ] = {}
     traits: Annotated[
-        dict[str, FieldRule],
+        dict[str, Annotated[FieldRule, Alone("string")]],
         Field(description="The field of each trait, by the trait's name; the rest are custom."),
     ] = {}
     also: Annotated[
