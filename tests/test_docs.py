@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from resolver.config import SentinelSettings, Settings, load_settings
 from resolver.core.events import Warned
 from resolver.destinations.spec import DestinationSpec
+from resolver.destinations.vocabulary import Reason
 from resolver.edges.telemetry import METRICS, Telemetry
 from resolver.errors import Fault
 
@@ -66,7 +67,7 @@ def test_the_table_of_metrics_is_that_of_the_code() -> None:
     assert text == with_metrics(text), "run: python -m tests.test_docs"
 
 
-@pytest.mark.parametrize("value", [*Fault, *Warned])
+@pytest.mark.parametrize("value", [*Fault, *Warned, *Reason])
 def test_every_value_of_a_label_is_explained(value: str) -> None:
     """A dashboard shows these words; somebody looks them up."""
     assert f"`{value}`" in OPERATIONS.read_text()

@@ -41,8 +41,11 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
         {"pydantic", "pydantic_core", "yaml"},
     ),
     "config": (CORE | {"destinations", "yaml_text"}, {"pydantic", "pydantic_settings"}),
-    "demo": (CORE | {"config", "wiring", "edges", "ports", "worker", "batch"}, set()),
-    "demo_page": ({"demo"}, {"rich"}),
+    "demo": (
+        CORE | {"config", "wiring", "destinations", "edges", "ports", "worker", "batch"},
+        set(),
+    ),
+    "demo_page": ({"demo", "destinations"}, {"rich"}),
     "cli": (
         {
             "cli",

@@ -140,7 +140,10 @@ def _of_instant(render: Callable[[int], Any]) -> Convert:
 
     @lru_cache(MEMO_SIZE)
     def known(value: str | int | float) -> Any:
-        instant = instant_us(value)
+        try:
+            instant = instant_us(value)
+        except OverflowError:
+            instant = None
         return Reason.WRONG_TYPE if instant is None else render(instant)
 
     return lambda value: known(value) if type(value) in (str, int, float) else Reason.WRONG_TYPE

@@ -1,5 +1,6 @@
 """What vendors and senders get wrong, one test each; expected values come from their documents."""
 
+import json
 from typing import Any
 
 import pytest
@@ -19,8 +20,6 @@ EMAIL_LEAD = person({"email": "ann@x.io"}, "email:ann@x.io", anonymous_id=None, 
 
 def message(preset: str, revision: Revision, traits: dict[str, Any], **changes: Any) -> Any:
     """The decoded JSON message of a revision."""
-    import json
-
     formatter = build_formatter(spec_of(preset, **changes), None)
     profile = person(traits)
     stable = formatter.stable(profile)
