@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from resolver.core.consent import Audience
-from resolver.core.events import Reading, Warned
+from resolver.core.events import RawEvent, Reading, Warned
 from resolver.core.profiles import Profile
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.json_format import JsonFormatter
@@ -40,7 +40,7 @@ class DecoderByTopic:
         self._decoders = decoders
         self._json = JsonDecoder()
 
-    def decode(self, topic: str, value: bytes, warned: list[Warned]) -> dict[str, Any]:
+    def decode(self, topic: str, value: bytes, warned: list[Warned]) -> RawEvent:
         """The event; raises BadEvent."""
         return self._decoders.get(topic, self._json).decode(topic, value, warned)
 

@@ -4,14 +4,15 @@ Folding needs no store: a hot profile costs one read and one write however many 
 are in the batch.
 """
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from resolver.core.events import Reading, Warned, read_event
-from resolver.core.layers import layer_of
+from resolver.core.layers import in_order, layer_of
 from resolver.core.ownership import BUCKET_US
+from resolver.core.policy import Policy
 from resolver.core.values import (
     EMPTY,
     Claim,
@@ -21,10 +22,13 @@ from resolver.core.values import (
     Person,
     Points,
     Position,
+    Record,
     Statement,
+    eff_of,
 )
 from resolver.errors import BadEvent
 from resolver.ports import Decoder, Message
+from resolver.state import State
 
 SKIPPED_TYPE = "another_type"
 SKIPPED_TOMBSTONE = "tombstone"
@@ -37,62 +41,103 @@ class Buried(NamedTuple):
     fault: BadEvent
 
 
-@dataclass(slots=True)
-class DeviceDelta:
+class Delta(ABC):
+    """What a batch says about one record, and what the store has under its key.
+
+    ``caused_by`` is the messageId that said it last. ``stored`` means something once ``looked_up``:
+    None is "nothing is stored".
+    """
+
+    __slots__ = ("caused_by", "key", "looked_up", "statements", "stored")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.statements: list[Statement] = []
+        self.caused_by = ""
+        self.stored: State | None = None
+        self.looked_up = False
+
+    def found(self, stored: State | None) -> None:
+        """The store was asked, and this is what it has."""
+        self.stored = stored
+        self.looked_up = True
+
+    @abstractmethod
+    def record(self, policy: Policy) -> Record:
+        """What the batch says as a record of its kind."""
+
+
+@final
+class DeviceDelta(Delta):
     """What a batch says about one device."""
 
-    statements: list[Statement] = field(default_factory=list)
-    points: Points = field(default_factory=dict)
-    linked: set[str] = field(default_factory=set)
+    __slots__ = ("linked", "points")
 
-    def record(self, reading: Reading) -> Device:
-        """The delta as a record of its kind."""
-        return Device(self.statements, self.points, sorted(self.linked))
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.points: Points = {}
+        self.linked: set[str] = set()
+
+    def record(self, policy: Policy) -> Record:
+        return Device(in_order(self.statements), self.points, sorted(self.linked))
+
+    def bind(self, identity: str, eff: int) -> None:
+        """Somebody was stated together with the device."""
+        place = (eff // BUCKET_US, identity)
+        known = self.points.get(place)
+        if known is None or eff < known:
+            self.points[place] = eff
 
 
-@dataclass(slots=True)
-class PersonDelta:
+@final
+class PersonDelta(Delta):
     """What a batch says about one lead or user."""
 
-    statements: list[Statement] = field(default_factory=list)
-    sources: dict[str, Contribution] = field(default_factory=dict)
-    claim: Claim | None = None
+    __slots__ = ("claim", "sources")
 
-    def record(self, reading: Reading) -> Person:
-        """The delta as a record of its kind."""
-        own = layer_of(self.statements, reading.policy) if self.statements else EMPTY
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.sources: dict[str, Contribution] = {}
+        self.claim: Claim | None = None
+
+    def record(self, policy: Policy) -> Record:
+        own = layer_of(self.statements, policy) if self.statements else EMPTY
         return Person(own, self.sources, self.claim)
 
+    def add_claim(self, claim: Claim) -> None:
+        """A user stated the address; the earliest one counts."""
+        if self.claim is None or claim < self.claim:
+            self.claim = claim
 
-@dataclass(slots=True)
+
 class Batch:
     """Deltas by identifier, and the account of every message: joined, skipped or buried."""
 
-    devices: dict[str, DeviceDelta] = field(default_factory=dict)
-    leads: dict[str, PersonDelta] = field(default_factory=dict)
-    users: dict[str, PersonDelta] = field(default_factory=dict)
-    buried: list[Buried] = field(default_factory=list)
-    joined: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    warned: Counter[Warned] = field(default_factory=Counter)
-    caused_by: dict[str, str] = field(default_factory=dict)
-    emitted: Counter[str] = field(default_factory=Counter)
-    suppressed: Counter[str] = field(default_factory=Counter)
-    swaps_lost: int = 0
+    def __init__(self) -> None:
+        self.devices: dict[str, DeviceDelta] = {}
+        self.leads: dict[str, PersonDelta] = {}
+        self.users: dict[str, PersonDelta] = {}
+        self.buried: list[Buried] = []
+        self.joined = 0
+        self.skipped: Counter[str] = Counter()
+        self.warned: Counter[Warned] = Counter()
+        self.emitted: Counter[str] = Counter()
+        self.suppressed: Counter[str] = Counter()
+        self.swaps_lost = 0
 
     def person(self, identity: str) -> PersonDelta:
         """The delta of a lead or user, made when first asked for."""
         people = self.users if identity[0] == "u" else self.leads
         delta = people.get(identity)
         if delta is None:
-            delta = people[identity] = PersonDelta()
+            delta = people[identity] = PersonDelta(identity)
         return delta
 
     def device(self, anon: str) -> DeviceDelta:
         """The delta of a device, made when first asked for."""
         delta = self.devices.get(anon)
         if delta is None:
-            delta = self.devices[anon] = DeviceDelta()
+            delta = self.devices[anon] = DeviceDelta(anon)
         return delta
 
     def add(self, event: Event) -> None:
@@ -100,27 +145,20 @@ class Batch:
         statement = event.statement
         self.joined += 1
         if not event.identity:
-            self.device(event.anon).statements.append(statement)
-            self.caused_by[event.anon] = statement.message_id
+            device = self.device(event.anon)
+            device.statements.append(statement)
+            device.caused_by = statement.message_id
             return
-        self.caused_by[event.identity] = statement.message_id
-        self.person(event.identity).statements.append(statement)
+        person = self.person(event.identity)
+        person.statements.append(statement)
+        person.caused_by = statement.message_id
         if event.anon:
-            self._bind(event)
+            device = self.device(event.anon)
+            device.bind(event.identity, eff_of(statement.stamp))
+            if event.claim:
+                device.linked.add(event.claim)
         if event.claim:
-            lead = self.person(event.claim)
-            claim = (statement.stamp, event.identity)
-            lead.claim = claim if lead.claim is None else min(lead.claim, claim)
-
-    def _bind(self, event: Event) -> None:
-        device = self.device(event.anon)
-        eff = event.statement.stamp[0]
-        place = (eff // BUCKET_US, event.identity)
-        known = device.points.get(place)
-        if known is None or eff < known:
-            device.points[place] = eff
-        if event.claim:
-            device.linked.add(event.claim)
+            self.person(event.claim).add_claim((statement.stamp, event.identity))
 
 
 def fold_batch(messages: Sequence[Message], decoder: Decoder, reading: Reading) -> Batch:
@@ -128,12 +166,13 @@ def fold_batch(messages: Sequence[Message], decoder: Decoder, reading: Reading) 
     batch = Batch()
     warned: list[Warned] = []
     for message in messages:
-        if message.value is None:
+        value = message.value
+        if value is None:
             batch.skipped[SKIPPED_TOMBSTONE] += 1
             continue
         try:
-            raw = decoder.decode(message.topic, message.value, warned)
-            if raw.get("type", "identify") not in ("identify", None):
+            raw = decoder.decode(message.topic, value, warned)
+            if raw.type is not None and raw.type != "identify":
                 batch.skipped[SKIPPED_TYPE] += 1
                 continue
             position = Position(

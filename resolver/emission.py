@@ -1,18 +1,30 @@
 """Turns what a swap entails into messages of the destinations and of the changelog."""
 
 from collections import Counter
+from typing import final
 
 from resolver.core.consent import Audience
 from resolver.core.policy import Policy
 from resolver.core.profiles import Profile, Shown, shown
-from resolver.joining import Joined, Known, Output
+from resolver.joining import Joined, Output
 from resolver.ports import Revision, Sink
 
 VERSION_HEADER = "resolver.version"
 """On tombstones, which have no payload to say it: which state took the profile back."""
 
-Emitted = dict[str, tuple[int, list[str]]]
-"""By key: the version that was emitted last, and the destinations it went to."""
+NOBODY: tuple[str, ...] = ()
+
+
+@final
+class Emitted:
+    """Which version of a record was emitted last, and the destinations it went to."""
+
+    __slots__ = ("key", "names", "version")
+
+    def __init__(self, key: str, version: int, names: tuple[str, ...]) -> None:
+        self.key = key
+        self.version = version
+        self.names = names
 
 
 class Emitter:
@@ -22,7 +34,7 @@ class Emitter:
         self.sink = sink
         self.policy = policy
         self.changelog_topic = changelog_topic
-        self.emitted: Emitted = {}
+        self.emitted: list[Emitted] = []
         self.waiting: list[tuple[Output, str, int]] = []
         self.sent: Counter[str] = Counter()
         self.suppressed: Counter[str] = Counter()
@@ -34,37 +46,36 @@ class Emitter:
         self.sent = Counter()
         self.suppressed = Counter()
 
-    def emit(self, joined: Joined, raw: bytes, caused_by: str) -> None:
+    def emit(self, joined: Joined, caused_by: str) -> None:
         """Produces a swapped record's outputs and its changelog entry; tombstones wait."""
-        names = []
+        key, version = joined.key, joined.state.version
+        names = NOBODY
         for output in joined.outputs:
-            names.append(output.target.name)
+            names += (output.target.name,)
             if output.profile is None or output.stable is None:
-                self.waiting.append((output, joined.key, joined.version))
+                self.waiting.append((output, key, version))
             else:
                 revision = self._revise(joined, output.profile, output.target.audience, caused_by)
-                self._produce(output, joined.key, revision)
-        self._log(joined.key, raw)
+                self._produce(output, key, revision)
+        self._log(key, joined.raw)
         if len(names) < len(joined.state.shown):
             self.suppressed.update(joined.state.shown.keys() - names)
-        self.emitted[joined.key] = (joined.version, names)
+        self.emitted.append(Emitted(key, version, names))
 
     def take_back(self) -> None:
         """Produces the tombstones: after the profiles that those people became part of."""
         for output, key, version in self.waiting:
-            self._produce(output, key, Revision(version, [], None, None, ""))
+            self._produce(output, key, Revision(version, []))
         self.waiting.clear()
 
-    def emit_again(self, key: str, known: Known, raw: bytes, outputs: list[Output]) -> None:
-        """Produces the newest state of a key that was emitted and has moved since."""
-        _, names = self.emitted[key]
+    def emit_again(self, emitted: Emitted, version: int, raw: bytes, outputs: list[Output]) -> None:
+        """Produces the newest state of a record that was emitted and has moved since."""
         for output in outputs:
-            if output.target.name in names:
+            if output.target.name in emitted.names:
                 merged = output.profile.merged if output.profile is not None else []
-                revision = Revision(known.version, merged, None, None, "")
-                self._produce(output, key, revision)
-        self._log(key, raw)
-        self.emitted[key] = (known.version, names)
+                self._produce(output, emitted.key, Revision(version, merged))
+        self._log(emitted.key, raw)
+        emitted.version = version
 
     def _produce(self, output: Output, key: str, revision: Revision) -> None:
         self.sent[output.target.name] += 1
@@ -83,13 +94,14 @@ class Emitter:
         self, joined: Joined, profile: Profile, audience: Audience, caused_by: str
     ) -> Revision:
         """What changed for this destination; unknown where the last state was in doubt."""
+        version = joined.state.version
         if not joined.settled:
-            return Revision(joined.version, profile.merged, None, None, caused_by)
+            return Revision(version, profile.merged, None, None, caused_by)
         if joined.before is None:
-            return Revision(joined.version, profile.merged, sorted(profile.traits), [], caused_by)
-        old = shown(joined.before, joined.key, audience, self.policy)
+            return Revision(version, profile.merged, sorted(profile.traits), [], caused_by)
+        old = shown(joined.before.record, joined.key, audience, self.policy)
         merged, changed, removed = compare(old, profile)
-        return Revision(joined.version, merged, changed, removed, caused_by)
+        return Revision(version, merged, changed, removed, caused_by)
 
 
 def compare(old: Shown | None, new: Profile) -> tuple[list[str], list[str], list[str]]:

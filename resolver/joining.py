@@ -5,10 +5,10 @@ Pure but for the encoder it is given: states in, a swap with its outputs and del
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from resolver.core.consent import Audience
-from resolver.core.identifiers import ANON, EMAIL
+from resolver.core.identifiers import EMAIL, USER
 from resolver.core.policy import Policy
 from resolver.core.profiles import Profile, project
 from resolver.core.records import (
@@ -35,32 +35,32 @@ class Target(NamedTuple):
     formatter: Formatter
 
 
-class Known(NamedTuple):
-    """What is stored under a key: version 0 and no state where there is nothing."""
-
-    version: int
-    state: State | None
-
-
-class Output(NamedTuple):
+@final
+class Output:
     """What should now be under a key of one destination; ``stable`` None: nothing, a tombstone."""
 
-    target: Target
-    stable: bytes | None
-    profile: Profile | None
+    __slots__ = ("profile", "stable", "target")
+
+    def __init__(self, target: "Target", stable: bytes | None, profile: Profile | None) -> None:
+        self.target = target
+        self.stable = stable
+        self.profile = profile
 
 
-class Joined(NamedTuple):
-    """A record's next state with what its swap entails."""
+@final
+class Joined:
+    """A record's next state with what its swap entails; ``raw`` is the state, encoded."""
 
-    key: str
-    expected: int
-    version: int
-    settled: bool
-    state: State
-    before: Record | None
-    outputs: list[Output]
-    deliveries: dict[str, Contribution]
+    __slots__ = ("before", "deliveries", "key", "outputs", "raw", "settled", "state")
+
+    def __init__(self, key: str, before: State | None, state: State, settled: bool) -> None:
+        self.key = key
+        self.before = before
+        self.state = state
+        self.settled = settled
+        self.raw = b""
+        self.outputs: list[Output] = []
+        self.deliveries: list[tuple[str, Contribution]] = []
 
 
 class Tag(NamedTuple):
@@ -94,21 +94,24 @@ class Joiner:
         self.policy = policy
 
     def join(
-        self, key: str, known: Known, delta: Record, *, settled: bool, tag: Tag, now_ms: int
+        self, key: str, old: State | None, delta: Record, *, settled: bool, tag: Tag, now_ms: int
     ) -> Joined | None:
         """The next state; None if nothing changes and all outputs are known committed."""
-        old = known.state
         before = old.record if old is not None else None
         record = join_records(before, delta, self.policy)
-        if settled and record == before:
+        if settled and record is before:
             return None
-        version = max(known.version + 1, now_ms)
+        version = now_ms if old is None else max(old.version + 1, now_ms)
+        state = State(record, tag.incarnation, tag.sequence, [], {}, version)
+        joined = Joined(key, old, state, settled)
         shares = shares_of(record, key, self.policy)
-        outbox = self._outbox(key, old, shares, settled)
-        deliveries = {one: Contribution(version, *shares.get(one, NOTHING)) for one in outbox}
-        outputs, shown = self._outputs(key, record, old, settled)
-        state = State(record, tag.incarnation, tag.sequence, outbox, shown)
-        return Joined(key, known.version, version, settled, state, before, outputs, deliveries)
+        state.outbox = self._outbox(key, old, shares, settled)
+        for receiver in state.outbox:
+            identified, anonymous = shares.get(receiver, NOTHING)
+            contribution = Contribution(version, identified, anonymous)
+            joined.deliveries.append((receiver, contribution))
+        self._show(joined, old)
+        return joined
 
     def project_all(self, key: str, record: Record) -> list[Output]:
         """What every destination should have under the key; folds once per distinct view."""
@@ -138,7 +141,7 @@ class Joiner:
         settled: bool,
     ) -> list[str]:
         """Whose contribution changed, with what is still under way from before."""
-        if not shares and (old is None or not key.startswith((ANON, EMAIL))):
+        if not shares and (old is None or key[0] == USER[0]):
             return []
         shared = shares_of(old.record, key, self.policy) if old is not None else {}
         changed = {one for one in shares if shares[one] != shared.get(one)}
@@ -147,15 +150,13 @@ class Joiner:
             changed.update(old.outbox)
         return sorted(changed)
 
-    def _outputs(
-        self, key: str, record: Record, old: State | None, settled: bool
-    ) -> tuple[list[Output], dict[str, bytes]]:
-        """What must be emitted, and the digest of what each destination is shown."""
+    def _show(self, joined: Joined, old: State | None) -> None:
+        """Sets what must be emitted, and the digest of what each destination is shown."""
         before = old.shown if old is not None else {}
+        record, key = joined.state.record, joined.key
         if not before and is_hidden(record, key):
-            return [], {}
-        due: list[Output] = []
-        shown: dict[str, bytes] = {}
+            return
+        shown = joined.state.shown
         for output in self.project_all(key, record):
             name = output.target.name
             known = before.get(name)
@@ -166,9 +167,8 @@ class Joiner:
             else:
                 continue
             shown[name] = digest
-            if not settled or digest != known:
-                due.append(output)
-        return due, shown
+            if not joined.settled or digest != known:
+                joined.outputs.append(output)
 
 
 def is_hidden(record: Record, key: str) -> bool:

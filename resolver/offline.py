@@ -1,6 +1,7 @@
 """Resolving JSON Lines without Kafka or Redis: the same rules, folded in one pass."""
 
 import gc
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 from resolver.batch import Batch
 from resolver.config import Settings
 from resolver.core.consent import EVERYTHING, Audience, destination_key
-from resolver.core.events import Reading, Warned, read_event
+from resolver.core.events import RawEvent, Reading, Warned, read_event
 from resolver.core.profiles import Profile, project
 from resolver.core.times import OLDEST_US, instant_us, iso_utc
 from resolver.core.values import Contribution, Position, Record
@@ -101,7 +102,7 @@ def fold_lines(
         account.lines += 1
         try:
             event = decoder.decode(TOPIC, line.raw, warned)
-            if event.get("type") not in IDENTIFY:
+            if event.type not in IDENTIFY:
                 account.skipped += 1
                 continue
             position = Position(TOPIC, 0, place, _received_us(event, start_us))
@@ -122,11 +123,11 @@ def settle(batch: Batch, reading: Reading) -> dict[str, Record]:
             batch.person(receiver).sources[key] = Contribution(1, *share)
 
     for key, device in batch.devices.items():
-        join(key, device.record(reading))
+        join(key, device.record(reading.policy))
     for key, lead in batch.leads.items():
-        join(key, lead.record(reading))
+        join(key, lead.record(reading.policy))
     for key, user in batch.users.items():
-        join(key, user.record(reading))
+        join(key, user.record(reading.policy))
     return records
 
 
@@ -173,14 +174,14 @@ def as_line(profile: Profile) -> dict[str, Any]:
         "traits": profile.traits,
         "firstSeenAt": None if first is None else iso_utc(first),
         "lastSeenAt": None if last is None else iso_utc(last),
-        "context": profile.context,
+        "context": json.loads(profile.context),
     }
 
 
-def _received_us(event: dict[str, Any], start_us: int) -> int:
+def _received_us(event: RawEvent, start_us: int) -> int:
     """When the line counts as received, if it does not say so itself."""
-    for name in ("sentAt", "timestamp"):
-        instant = instant_us(event.get(name))
+    for stated in (event.sent_at, event.timestamp):
+        instant = instant_us(stated)
         if instant is not None and instant >= OLDEST_US:
             return instant
     return start_us

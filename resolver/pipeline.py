@@ -5,15 +5,14 @@ before its outputs are produced, its outputs are in the log before they are re-c
 nothing counts as sent until the transaction that carried it is known to be committed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from resolver import __version__
-from resolver.batch import Batch, Buried, DeviceDelta, PersonDelta, fold_batch
+from resolver.batch import Batch, Buried, Delta, fold_batch
 from resolver.core.events import Reading
-from resolver.core.values import Contribution
-from resolver.emission import Emitter
+from resolver.emission import Emitted, Emitter
 from resolver.errors import TransactionAborted, Unavailable
-from resolver.joining import Joined, Joiner, Known, Tag, Target
+from resolver.joining import Joined, Joiner, Tag, Target
 from resolver.ports import (
     Clock,
     Decoder,
@@ -25,6 +24,7 @@ from resolver.ports import (
     Stored,
     Swap,
 )
+from resolver.state import State
 
 SWAP_TRIES_MAX = 50
 """Lost swaps in a row before waiting: each one means that another worker made progress."""
@@ -34,7 +34,6 @@ CACHE_HALF = 10_000
 """Decoded records remembered in each of two halves, a few KiB each: tens of MiB."""
 CHUNK = 500
 """Records in one request of the store; see its edge."""
-UNKNOWN = Known(0, None)
 COMMITS_SIZE = 10_000
 """Incarnations whose commits are remembered: one per start or abort of any worker."""
 
@@ -63,8 +62,8 @@ class Pipeline:
         self.joiner = Joiner(targets, reading.policy)
         self.emitter = Emitter(sink, reading.policy, changelog_topic)
         self.commits: dict[str, int] = {}
-        self.young: dict[str, Known] = {}
-        self.old: dict[str, Known] = {}
+        self.young: dict[str, State] = {}
+        self.old: dict[str, State] = {}
         self.batch = Batch()
         self.generation = store.generation
 
@@ -79,8 +78,9 @@ class Pipeline:
         self.emitter.begin()
         for buried in batch.buried:
             self.sink.bury(buried.message, letter_headers(buried))
-        for deltas in (batch.devices, batch.leads, batch.users):
-            self._settle(deltas, tag)
+        self._settle(batch.devices.values(), tag)
+        self._settle(batch.leads.values(), tag)
+        self._settle(batch.users.values(), tag)
         self.emitter.take_back()
         self.sink.flush()
         self._recheck()
@@ -103,107 +103,105 @@ class Pipeline:
         before, self.generation = self.generation, self.store.generation
         return before != self.generation
 
-    def _settle(
-        self, deltas: Mapping[str, DeviceDelta] | Mapping[str, PersonDelta], tag: Tag
-    ) -> None:
+    def _settle(self, deltas: Iterable[Delta], tag: Tag) -> None:
         """Joins deltas into the stored records: swapped, emitted and delivered on return."""
-        pending: dict[str, DeviceDelta | PersonDelta] = dict(deltas)
+        pending = list(deltas)
         for _ in range(SWAP_TRIES_MAX):
             if not pending:
                 return
             pending = self._round(pending, tag)
         raise Unavailable(f"{len(pending)} records kept moving for {SWAP_TRIES_MAX} swaps")
 
-    def _round(
-        self, pending: dict[str, DeviceDelta | PersonDelta], tag: Tag
-    ) -> dict[str, DeviceDelta | PersonDelta]:
+    def _round(self, pending: Sequence[Delta], tag: Tag) -> list[Delta]:
         """One try for each delta; returns those that lost their swap and must be joined again."""
-        keys = list(pending)
-        chunks = [keys[at : at + CHUNK] for at in range(0, len(keys), CHUNK)]
-        known = [self._recall(chunk) for chunk in chunks]
-        loads = [
-            [key for key in chunk if key not in recalled]
-            for chunk, recalled in zip(chunks, known, strict=True)
-        ]
-        attempts: dict[int, list[tuple[Joined, bytes]]] = {}
+        chunks = chunks_of(pending)
+        attempts: dict[int, list[tuple[Delta, Joined]]] = {}
 
         def decide(place: int, stored: list[Stored]) -> list[Swap]:
-            for key, one in zip(loads[place], stored, strict=True):
-                known[place][key] = self._known(key, one)
-            attempts[place] = self._attempt(chunks[place], known[place], pending, tag)
-            return [Swap(one.key, one.expected, one.version, raw) for one, raw in attempts[place]]
+            self._found(chunks[place], stored)
+            self._read_commits(chunks[place])
+            joins = attempts[place] = self._attempt(chunks[place], tag)
+            return [swap_of(joined) for _, joined in joins]
 
-        lost: dict[str, DeviceDelta | PersonDelta] = {}
-        for place, replies in self.store.exchange(loads, decide):
-            for (joined, raw), current in zip(attempts.pop(place), replies, strict=True):
+        lost: list[Delta] = []
+        for place, replies in self.store.exchange([self._wanted(one) for one in chunks], decide):
+            for (delta, joined), current in zip(attempts.pop(place), replies, strict=True):
                 if current is None:
-                    self._swapped(joined, raw)
+                    self._swapped(joined, delta.caused_by)
                 else:
-                    self.young[joined.key] = self._known(joined.key, current)
-                    lost[joined.key] = pending[joined.key]
+                    delta.found(self._decoded(delta.key, current))
+                    lost.append(delta)
         self.batch.swaps_lost += len(lost)
         return lost
 
-    def _attempt(
-        self,
-        keys: Sequence[str],
-        known: Mapping[str, Known],
-        pending: Mapping[str, DeviceDelta | PersonDelta],
-        tag: Tag,
-    ) -> list[tuple[Joined, bytes]]:
+    def _wanted(self, chunk: Sequence[Delta]) -> list[str]:
+        """The keys of a chunk that must be loaded: memory may be stale, but is never wrong."""
+        young, old = self.young, self.old
+        wanted: list[str] = []
+        for delta in chunk:
+            if delta.looked_up:
+                continue
+            known = young.get(delta.key) or old.get(delta.key)
+            if known is None:
+                wanted.append(delta.key)
+            else:
+                delta.found(known)
+        return wanted
+
+    def _found(self, chunk: Sequence[Delta], stored: Sequence[Stored]) -> None:
+        """Hands loaded states to those that wanted them, in the same order."""
+        loaded = iter(stored)
+        for delta in chunk:
+            if not delta.looked_up:
+                delta.found(self._decoded(delta.key, next(loaded)))
+
+    def _attempt(self, chunk: Sequence[Delta], tag: Tag) -> list[tuple[Delta, Joined]]:
         """Joins a chunk; what stays as it is and is settled drops out."""
-        self._read_commits(known.values())
         now_ms = self.clock.now_ms()
-        join, encode, reading = self.joiner.join, self.codec.encode, self.reading
-        attempts = []
-        for key in keys:
-            before = known[key]
-            delta = pending[key].record(reading)
-            settled = self._settled(before)
-            joined = join(key, before, delta, settled=settled, tag=tag, now_ms=now_ms)
+        policy, join, encode = self.reading.policy, self.joiner.join, self.codec.encode
+        attempts: list[tuple[Delta, Joined]] = []
+        for delta in chunk:
+            before, said = delta.stored, delta.record(policy)
+            settled = before is None or self._settled(before)
+            joined = join(delta.key, before, said, settled=settled, tag=tag, now_ms=now_ms)
             if joined is not None:
-                attempts.append((joined, encode(joined.state)))
+                joined.raw = encode(joined.state)
+                attempts.append((delta, joined))
         return attempts
 
-    def _swapped(self, joined: Joined, raw: bytes) -> None:
+    def _swapped(self, joined: Joined, caused_by: str) -> None:
         """What follows from a durable swap: remembered, emitted, delivered to the next rounds."""
-        key = joined.key
-        self._remember(key, Known(joined.version, joined.state))
-        self.emitter.emit(joined, raw, self.batch.caused_by.get(key, ""))
-        for receiver, contribution in joined.deliveries.items():
-            deliver(self.batch, receiver, key, contribution)
+        self._remember(joined.key, joined.state)
+        self.emitter.emit(joined, caused_by)
+        for receiver, contribution in joined.deliveries:
+            person = self.batch.person(receiver)
+            person.sources[joined.key] = contribution
+            person.caused_by = person.caused_by or caused_by
 
-    def _recall(self, keys: Sequence[str]) -> dict[str, Known]:
-        """What memory has of the records: stale at worst, never wrong."""
-        young, old = self.young, self.old
-        recalled: dict[str, Known] = {}
-        for key in keys:
-            known = young.get(key) or old.get(key)
-            if known is not None:
-                recalled[key] = known
-        return recalled
-
-    def _known(self, key: str, stored: Stored) -> Known:
+    def _decoded(self, key: str, stored: Stored) -> State | None:
         if not stored.version:
-            return UNKNOWN
-        return Known(stored.version, self.codec.decode(key, stored.state))
+            return None
+        state = self.codec.decode(key, stored.state)
+        state.version = stored.version
+        return state
 
-    def _remember(self, key: str, known: Known) -> None:
+    def _remember(self, key: str, state: State) -> None:
         """Two halves, the older one dropped as a whole: no bookkeeping per record."""
         if len(self.young) >= CACHE_HALF:
             self.old, self.young = self.young, {}
-        self.young[key] = known
+        self.young[key] = state
 
-    def _settled(self, known: Known) -> bool:
+    def _settled(self, state: State) -> bool:
         """Whether outputs and outbox of what is stored are known to be committed."""
-        state = known.state
-        if state is None:
-            return True
         return self.commits.get(state.incarnation, -1) >= state.sequence
 
-    def _read_commits(self, known: Iterable[Known]) -> None:
+    def _read_commits(self, chunk: Sequence[Delta]) -> None:
         """Asks once for the incarnations that would leave a record in doubt."""
-        doubtful = {one.state.incarnation for one in known if one.state and not self._settled(one)}
+        doubtful: set[str] = set()
+        for delta in chunk:
+            state = delta.stored
+            if state is not None and self.commits.get(state.incarnation, -1) < state.sequence:
+                doubtful.add(state.incarnation)
         if not doubtful:
             return
         if len(self.commits) > COMMITS_SIZE:
@@ -212,13 +210,14 @@ class Pipeline:
 
     def _recheck(self) -> None:
         """Emits again what has moved since it was swapped, until nothing has."""
-        watched = list(self.emitter.emitted)
+        watched = self.emitter.emitted
+        keys = [one.key for one in watched]
         for _ in range(RECHECKS_MAX):
-            versions = self.store.versions(watched) if watched else []
+            versions = self.store.versions(keys) if keys else []
             moved = [
-                key
-                for key, version in zip(watched, versions, strict=True)
-                if version != self.emitter.emitted[key][0]
+                one
+                for one, version in zip(watched, versions, strict=True)
+                if version != one.version
             ]
             if not moved:
                 return
@@ -226,21 +225,26 @@ class Pipeline:
             self.sink.flush()
         raise TransactionAborted(f"records kept moving for {RECHECKS_MAX} looks")
 
-    def _emit_moved(self, moved: list[str]) -> None:
-        for key, stored in zip(moved, self.store.load(moved), strict=True):
-            known = self._known(key, stored)
-            if known.state is None:
+    def _emit_moved(self, moved: list[Emitted]) -> None:
+        stored = self.store.load([one.key for one in moved])
+        for one, current in zip(moved, stored, strict=True):
+            state = self._decoded(one.key, current)
+            if state is None:
                 raise Unavailable("a record that was just written is not in the store")
-            self.young[key] = known
-            outputs = self.joiner.project_all(key, known.state.record)
-            self.emitter.emit_again(key, known, stored.state, outputs)
+            self.young[one.key] = state
+            outputs = self.joiner.project_all(one.key, state.record)
+            self.emitter.emit_again(one, state.version, current.state, outputs)
 
 
-def deliver(batch: Batch, receiver: str, source: str, contribution: Contribution) -> None:
-    """Adds a contribution to the receiver's delta; a change nobody sent has no cause of its own."""
-    batch.person(receiver).sources[source] = contribution
-    if receiver not in batch.caused_by and source in batch.caused_by:
-        batch.caused_by[receiver] = batch.caused_by[source]
+def chunks_of(deltas: Sequence[Delta]) -> list[Sequence[Delta]]:
+    """What one request of the store carries, each."""
+    return [deltas[at : at + CHUNK] for at in range(0, len(deltas), CHUNK)]
+
+
+def swap_of(joined: Joined) -> Swap:
+    """The swap that makes a join durable."""
+    expected = joined.before.version if joined.before is not None else 0
+    return Swap(joined.key, expected, joined.state.version, joined.raw)
 
 
 def letter_headers(buried: Buried) -> Headers:

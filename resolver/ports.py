@@ -4,9 +4,9 @@ Contracts only. Every implementation raises ``Unavailable`` while its service is
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, final
 
-from resolver.core.events import Warned
+from resolver.core.events import RawEvent, Warned
 from resolver.core.profiles import Profile
 from resolver.state import State
 
@@ -25,20 +25,38 @@ class Message(NamedTuple):
     headers: Headers | None = None
 
 
-class Swap(NamedTuple):
+@final
+class Swap:
     """Replace the state under ``key`` if its version is still ``expected`` (0: there is none)."""
 
-    key: str
-    expected: int
-    version: int
-    state: bytes
+    __slots__ = ("expected", "key", "state", "version")
+
+    def __init__(self, key: str, expected: int, version: int, state: bytes) -> None:
+        self.key = key
+        self.expected = expected
+        self.version = version
+        self.state = state
 
 
-class Stored(NamedTuple):
+@final
+class Stored:
     """A state as the store has it."""
 
-    version: int
-    state: bytes
+    __slots__ = ("state", "version")
+
+    def __init__(self, version: int, state: bytes) -> None:
+        self.version = version
+        self.state = state
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Stored)
+            and self.version == other.version
+            and self.state == other.state
+        )
+
+    def __repr__(self) -> str:
+        return f"Stored({self.version}, {self.state!r})"
 
 
 ABSENT = Stored(0, b"")
@@ -99,9 +117,9 @@ class Sink(Protocol):
 
 
 class Decoder(Protocol):
-    """Raw bytes to a JSON-like object."""
+    """Raw bytes to an event as it was sent."""
 
-    def decode(self, topic: str, value: bytes, warned: list[Warned]) -> dict[str, Any]:
+    def decode(self, topic: str, value: bytes, warned: list[Warned]) -> RawEvent:
         """The event; appends what was mended to ``warned``; raises BadEvent."""
         ...
 
@@ -114,14 +132,25 @@ class StateCodec(Protocol):
     def decode(self, key: str, raw: bytes) -> State: ...
 
 
-class Revision(NamedTuple):
+@final
+class Revision:
     """What a payload says about its own change; ``changed`` is None where that is unknown."""
 
-    version: int
-    merged: list[str]
-    changed: list[str] | None
-    removed: list[str] | None
-    caused_by: str
+    __slots__ = ("caused_by", "changed", "merged", "removed", "version")
+
+    def __init__(
+        self,
+        version: int,
+        merged: list[str],
+        changed: list[str] | None = None,
+        removed: list[str] | None = None,
+        caused_by: str = "",
+    ) -> None:
+        self.version = version
+        self.merged = merged
+        self.changed = changed
+        self.removed = removed
+        self.caused_by = caused_by
 
 
 class Formatter(Protocol):

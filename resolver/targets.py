@@ -65,7 +65,7 @@ def _avro_formatter(shape: Shape, registry: "SchemaRegistry | None") -> AvroForm
     head = build_codec(contract.text, registry, shape.spec.topic).head
 
     def packed(profile: Profile) -> dict[str, Any] | None:
-        return contract.pack(shape.shape(profile), profile)
+        return contract.pack(shape.shape(profile))
 
     def revise(
         profile: Profile,
@@ -74,7 +74,7 @@ def _avro_formatter(shape: Shape, registry: "SchemaRegistry | None") -> AvroForm
         merged: list[str],
     ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         payload, after = shape.revise(profile, changed, removed, merged)
-        return contract.pack(payload, profile), after
+        return contract.pack(payload), after
 
     said: Revise | None = revise if shape.revises else None
     return AvroFormatter(packed, head, stable, revision, said)

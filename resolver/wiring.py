@@ -13,6 +13,7 @@ import msgspec
 
 from resolver.assembly import Parts, assemble
 from resolver.config import Settings
+from resolver.core.events import PlainEvent, RawEvent, Warned
 from resolver.destinations.vocabulary import Format
 from resolver.edges.avro_codec import AvroCodec
 from resolver.edges.json_codec import JsonDecoder
@@ -173,9 +174,8 @@ class AvroDecoder:
     def __init__(self, codec: AvroCodec) -> None:
         self._codec = codec
 
-    def decode(self, topic: str, value: bytes, warned: list[Any]) -> dict[str, Any]:
-        """The event as plain JSON values; raises BadEvent."""
-        return self._codec.decode(value, warned)
+    def decode(self, _: str, value: bytes, warned: list[Warned]) -> RawEvent:
+        return PlainEvent(self._codec.decode(value, warned))
 
 
 def build_decoders(settings: Settings) -> dict[str, Decoder]:

@@ -26,7 +26,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "core": (CORE, None),
     "state": (CORE, None),
     "ports": (CORE | {"state"}, None),
-    "batch": (CORE | {"ports"}, None),
+    "batch": (CORE | {"ports", "state"}, None),
     "joining": (CORE | {"ports", "state"}, None),
     "emission": (CORE | {"ports", "joining"}, None),
     "pipeline": (

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from resolver.core.values import Statement
+
 MEMO_SIZE = 4_096
 """Spellings and restrictions remembered: far more than any sender uses, and a bound."""
 
@@ -49,13 +51,20 @@ def restriction_text(everybody: bool, named: dict[str, bool]) -> str:
     return ";".join(["+" if everybody else "-", *parts])
 
 
-@dataclass(frozen=True)
+@dataclass
 class Audience:
     """Who reads a view: a destination with its aliases, or (no keys) one who sees everything."""
 
     keys: tuple[str, ...] = ()
     opt_in: bool = False
     memo: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    def permitted(self, statements: list[Statement]) -> list[Statement]:
+        """The statements that may be shown; ``statements`` itself where all of them may."""
+        for one in statements:
+            if not self.may_see(one.restriction):
+                return [one for one in statements if self.may_see(one.restriction)]
+        return statements
 
     def may_see(self, restriction: str) -> bool:
         """Whether a write that came with this restriction may be shown."""

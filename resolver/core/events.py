@@ -3,9 +3,10 @@
 ``read_event`` is a pure function of the decoded event and its Kafka position: never of a clock.
 """
 
+import json
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol, final
 
 from resolver.core.consent import read_integrations
 from resolver.core.identifiers import (
@@ -22,7 +23,7 @@ from resolver.core.identifiers import (
 from resolver.core.policy import Policy
 from resolver.core.times import FIRST_US, OLDEST_US, instant_us
 from resolver.core.traits import Traits, normalise_traits
-from resolver.core.values import Event, Position, Statement
+from resolver.core.values import Event, Position, Statement, stamp_of
 from resolver.errors import BadEvent, Fault
 
 CLAMP_WARNED_US = 300_000_000
@@ -42,13 +43,64 @@ CONTEXT_FIELDS = (
     "library",
 )
 SEEN = "s"
-"""The mark of an event that counts as activity; its value is the event's context."""
+"""The mark of an event that counts as activity; its value is the event's context, as JSON text:
+nobody looks into it on its way, so it is neither taken apart nor put together."""
 QUIET = "q"
 """The mark of an identified event that says somebody exists, and is no activity."""
 DEVICE = "a"
 """The mark prefix under which an event states its anonymousId (``aanon:…``)."""
 OPTIONS = "i"
 """The mark prefix under which an event carries options for one destination (``imixpanel``)."""
+
+NO_OPTIONS: dict[str, Any] = {}
+
+
+class RawEvent(Protocol):
+    """An event as a decoder gives it: JSON values as they came, None where a field is absent.
+
+    ``context_traits`` and ``active`` are the context's; ``seen`` is the JSON text of its
+    CONTEXT_FIELDS, an object.
+    """
+
+    type: str | None
+    message_id: Any
+    user_id: Any
+    anonymous_id: Any
+    traits: Any
+    context_traits: Any
+    active: Any
+    seen: bytes
+    integrations: Any
+    timestamp: Any
+    original_timestamp: Any
+    received_at: Any
+    sent_at: Any
+
+
+@final
+class PlainEvent:
+    """A RawEvent from a decoded JSON object: for whatever does not decode straight into one."""
+
+    def __init__(self, event: dict[str, Any]) -> None:
+        context = event.get("context")
+        if type(context) is not dict:
+            context = {}
+        seen = {name: context[name] for name in CONTEXT_FIELDS if name in context}
+        if isinstance(event.get("channel"), str) and "channel" not in seen:
+            seen["channel"] = event["channel"]
+        self.type: str | None = event.get("type")
+        self.message_id: Any = event.get("messageId")
+        self.user_id: Any = event.get("userId")
+        self.anonymous_id: Any = event.get("anonymousId")
+        self.traits: Any = event.get("traits")
+        self.context_traits: Any = context.get("traits")
+        self.active: Any = context.get("active")
+        self.seen = json.dumps(seen, ensure_ascii=False, separators=(",", ":")).encode()
+        self.integrations: Any = event.get("integrations")
+        self.timestamp: Any = event.get("timestamp")
+        self.original_timestamp: Any = event.get("originalTimestamp")
+        self.received_at: Any = event.get("receivedAt")
+        self.sent_at: Any = event.get("sentAt")
 
 
 class Warned(StrEnum):
@@ -76,9 +128,7 @@ class Reading:
     identify_by_email_always: bool = False
 
 
-def read_event(
-    raw: dict[str, Any], position: Position, reading: Reading, warned: list[Warned]
-) -> Event:
+def read_event(raw: RawEvent, position: Position, reading: Reading, warned: list[Warned]) -> Event:
     """The event's meaning; appends to ``warned``; raises BadEvent where nobody is identified."""
     anon, user = _read_ids(raw, reading.illegal, warned)
     traits = _read_traits(raw, warned)
@@ -89,40 +139,41 @@ def read_event(
         identity = email
     if not identity and not anon:
         raise BadEvent(Fault.NO_IDENTIFIER, "no usable userId, anonymousId or email")
-    restriction, options, odd = read_integrations(raw.get("integrations"))
-    if odd:
-        warned.append(Warned.ODD_CONSENT)
-    anon = ANON + anon if anon else ""
-    marks = _marks(raw, anon, identity, options)
+    if anon:
+        anon = ANON + anon
+    restriction, options = "", NO_OPTIONS
+    if raw.integrations is not None and raw.integrations != {}:
+        restriction, options, odd = read_integrations(raw.integrations)
+        if odd:
+            warned.append(Warned.ODD_CONSENT)
     eff, recv = effective_time(raw, position.timestamp_us, warned, reading.trust_clocks)
-    stamp = (eff, recv, position.offset, position.partition, position.topic)
-    message_id = raw.get("messageId")
+    message_id = raw.message_id
     statement = Statement(
-        stamp,
+        stamp_of(eff, recv, position.offset, position.partition, position.topic),
         restriction,
         message_id if type(message_id) is str else "",
         reading.policy.split(traits),
-        marks,
+        _marks(raw, anon, identity, options),
     )
-    claim = email if email and identity.startswith(USER) else ""
+    claim = email if email and identity[:5] == USER else ""
     return Event(anon, identity, claim, statement)
 
 
 def effective_time(
-    raw: dict[str, Any], record_us: int, warned: list[Warned], trust_clocks: bool = False
+    raw: RawEvent, record_us: int, warned: list[Warned], trust_clocks: bool = False
 ) -> tuple[int, int]:
     """(eff, recv) in microseconds: when it happened, by the client's corrected clock."""
-    recv = _time(raw, "receivedAt", warned)
+    recv = _time(raw.received_at, warned)
     if recv is None:
         recv = record_us
-    stated = _time(raw, "timestamp", warned)
-    original = _time(raw, "originalTimestamp", warned)
+    stated = _time(raw.timestamp, warned)
+    original = _time(raw.original_timestamp, warned)
     if stated is None:
         stated = original
     if stated is None:
         return recv, recv
     if original is None and not trust_clocks:
-        sent = _time(raw, "sentAt", warned)
+        sent = _time(raw.sent_at, warned)
         if sent is not None and sent >= stated:
             stated = max(recv - (sent - stated), FIRST_US)
     if stated > recv:
@@ -132,8 +183,7 @@ def effective_time(
     return stated, recv
 
 
-def _time(raw: dict[str, Any], name: str, warned: list[Warned]) -> int | None:
-    stated = raw.get(name)
+def _time(stated: Any, warned: list[Warned]) -> int | None:
     if stated is None:
         return None
     instant = instant_us(stated)
@@ -143,25 +193,29 @@ def _time(raw: dict[str, Any], name: str, warned: list[Warned]) -> int | None:
     return instant
 
 
-def _read_ids(raw: dict[str, Any], illegal: IllegalValues, warned: list[Warned]) -> tuple[str, str]:
-    anon = read_identifier(raw.get("anonymousId"), Kind.ANON, illegal)
-    user = read_identifier(raw.get("userId"), kind_of_user(raw.get("userId")), illegal)
-    if isinstance(anon, Illegal):
-        warned.append(Warned.ILLEGAL_ID)
-        anon = None
-    if isinstance(user, Illegal):
-        warned.append(Warned.ILLEGAL_ID)
-        user = None
-    if user is not None and user == anon:
+def _read_ids(raw: RawEvent, illegal: IllegalValues, warned: list[Warned]) -> tuple[str, str]:
+    anon = _legal(read_identifier(raw.anonymous_id, Kind.ANON, illegal), warned)
+    stated = raw.user_id
+    if stated is None:
+        return anon, ""
+    user = _legal(read_identifier(stated, kind_of_user(stated), illegal), warned)
+    if user and user == anon:
         warned.append(Warned.USER_IS_ANONYMOUS_ID)
-        user = None
-    return anon or "", user or ""
+        user = ""
+    return anon, user
 
 
-def _read_traits(raw: dict[str, Any], warned: list[Warned]) -> Traits:
-    own = _traits_object(raw.get("traits"), warned)
-    context = raw.get("context")
-    other = context.get("traits") if isinstance(context, dict) else None
+def _legal(read: str | Illegal | None, warned: list[Warned]) -> str:
+    """A legal identifier's value; an illegal one is stripped with a warning."""
+    if isinstance(read, Illegal):
+        warned.append(Warned.ILLEGAL_ID)
+        return ""
+    return read or ""
+
+
+def _read_traits(raw: RawEvent, warned: list[Warned]) -> Traits:
+    own = _traits_object(raw.traits, warned)
+    other = raw.context_traits
     traits, unconverted = normalise_traits(own) if own else ({}, [])
     if other:
         more, unconverted_too = normalise_traits(_traits_object(other, warned))
@@ -182,18 +236,10 @@ def _traits_object(stated: Any, warned: list[Warned]) -> Traits:
     return {}
 
 
-def _marks(
-    raw: dict[str, Any], anon: str, identity: str, options: dict[str, Any]
-) -> dict[str, Any]:
+def _marks(raw: RawEvent, anon: str, identity: str, options: dict[str, Any]) -> dict[str, Any]:
     marks: dict[str, Any] = {}
-    context = raw.get("context")
-    if type(context) is not dict:
-        context = {}
-    if context.get("active") is not False:
-        seen = {name: context[name] for name in CONTEXT_FIELDS if name in context}
-        if "channel" in raw and "channel" not in seen:
-            seen["channel"] = raw["channel"]
-        marks[SEEN] = seen
+    if raw.active is not False:
+        marks[SEEN] = raw.seen
     elif identity:
         marks[QUIET] = None
     if anon and identity:

@@ -7,7 +7,6 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
 
 ANON = "anon:"
 EMAIL = "email:"
@@ -71,7 +70,7 @@ class Illegal:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class IllegalValues:
     """What never identifies anybody, beyond the built-in rules: the owner's own additions.
 
@@ -81,11 +80,13 @@ class IllegalValues:
 
     literals: dict[Kind, frozenset[str]] = field(default_factory=dict)
     patterns: dict[Kind, tuple[str, ...]] = field(default_factory=dict)
+    compiled: dict[Kind, list[re.Pattern[str]]] = field(init=False, compare=False, repr=False)
+    listed: bool = field(init=False, compare=False, repr=False)
 
-    @cached_property
-    def compiled(self) -> dict[Kind, tuple[re.Pattern[str], ...]]:
-        return {
-            kind: tuple(re.compile(text, re.IGNORECASE) for text in texts)
+    def __post_init__(self) -> None:
+        self.listed = bool(self.literals or self.patterns)
+        self.compiled = {
+            kind: [re.compile(text, re.IGNORECASE) for text in texts]
             for kind, texts in self.patterns.items()
         }
 
@@ -109,10 +110,8 @@ def read_identifier(raw: object, kind: Kind, illegal: IllegalValues) -> str | Il
         if text is None:
             return Illegal("it is neither a string nor a whole number")
         raw = text
-    if PLAIN_FORM.fullmatch(raw) and not (illegal.literals or illegal.patterns):
-        folded = raw.lower()
-        if folded not in ILLEGAL_LITERALS and raw != "NaN" and not ZEROS_FORM.fullmatch(raw):
-            return raw
+    if not illegal.listed and PLAIN_FORM.fullmatch(raw) and _is_no_placeholder(raw):
+        return raw
     value = raw.strip()
     if not value.isascii():
         value = unicodedata.normalize("NFC", value)
@@ -120,6 +119,10 @@ def read_identifier(raw: object, kind: Kind, illegal: IllegalValues) -> str | Il
         return None
     reason = illegal_reason(value, kind, illegal)
     return value if reason is None else Illegal(reason)
+
+
+def _is_no_placeholder(plain: str) -> bool:
+    return plain.lower() not in ILLEGAL_LITERALS and plain != "NaN" and bool(plain.strip("0-"))
 
 
 def illegal_reason(value: str, kind: Kind, illegal: IllegalValues) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from resolver.core.events import SEEN
 from resolver.core.policy import Policy
-from resolver.core.values import Layer, Statement
+from resolver.core.values import Layer, Stamp, Statement, eff_of
 
 RESTRICTIONS_MAX = 32
 """Distinct restrictions kept per register: senders use a handful; a bound against junk."""
@@ -21,37 +21,66 @@ def layer_of(statements: list[Statement], policy: Policy) -> Layer:
     first: dict[str, int] = {}
     for statement in statements:
         if SEEN in statement.marks:
-            restriction, eff = statement.restriction, statement.stamp[0]
-            if eff < first.get(restriction, eff + 1):
+            restriction, eff = statement.restriction, eff_of(statement.stamp)
+            known = first.get(restriction)
+            if known is None or eff < known:
                 first[restriction] = eff
     return Layer(prune(in_order(statements), policy), _earliest(first))
 
 
 def join_layers(left: Layer, right: Layer, policy: Policy) -> Layer:
-    """Everything both layers say."""
+    """Everything both layers say; ``left`` itself where ``right`` adds nothing."""
     if not right.statements and not right.first:
         return left
     if not left.statements and not left.first:
         return right
-    first = dict(left.first)
-    for restriction, eff in right.first.items():
-        if eff < first.get(restriction, eff + 1):
-            first[restriction] = eff
-    statements = in_order(left.statements + right.statements)
-    return Layer(prune(statements, policy), _earliest(first))
+    first = join_first(left.first, right.first)
+    statements = prune(merge(left.statements, right.statements), policy)
+    if first is left.first and statements == left.statements:
+        return left
+    return Layer(statements, first)
+
+
+def join_first(left: dict[str, int], right: dict[str, int]) -> dict[str, int]:
+    """The earlier instant per restriction; ``left`` itself where ``right`` adds nothing."""
+    joined = left
+    for restriction, eff in right.items():
+        known = joined.get(restriction)
+        if known is None or eff < known:
+            if joined is left:
+                joined = dict(left)
+            joined[restriction] = eff
+    if joined is left:
+        return left
+    bounded = _earliest(joined)
+    return left if bounded == left else bounded
+
+
+def merge(left: list[Statement], right: list[Statement]) -> list[Statement]:
+    """Both, each ascending by stamp, as one such list."""
+    if not right:
+        return left
+    if not left or left[-1].stamp < right[0].stamp:
+        return left + right
+    return in_order(left + right)
 
 
 def in_order(statements: list[Statement]) -> list[Statement]:
     """Ascending by stamp, one statement per stamp: what one event said is put together again."""
     if len(statements) < 2:
         return statements
-    ordered = sorted(statements, key=_by_stamp)
+    ordered = sorted(statements, key=stamp_of_statement)
     previous = ordered[0].stamp
     for statement in ordered[1:]:
         if statement.stamp == previous:
             return _united(ordered)
         previous = statement.stamp
     return ordered
+
+
+def stamp_of_statement(statement: Statement) -> Stamp:
+    """What statements are ordered by."""
+    return statement.stamp
 
 
 def prune(ordered: list[Statement], policy: Policy) -> list[Statement]:
@@ -76,10 +105,6 @@ def prune(ordered: list[Statement], policy: Policy) -> list[Statement]:
     return _bounded(kept) if len(taken) > RESTRICTIONS_MAX else kept
 
 
-def _by_stamp(statement: Statement) -> tuple[Any, ...]:
-    return statement.stamp
-
-
 def _rest(statement: Statement, taken_traits: set[str], taken_marks: set[str]) -> Statement | None:
     """The statement without registers that a later one of its restriction states."""
     traits, marks = statement.traits, statement.marks
@@ -91,12 +116,12 @@ def _rest(statement: Statement, taken_traits: set[str], taken_marks: set[str]) -
         marks = {mark: value for mark, value in marks.items() if mark not in taken_marks}
     if traits is statement.traits and marks is statement.marks:
         return statement
-    return statement._replace(traits=traits, marks=marks)
+    return statement.holding(traits, marks)
 
 
 def _united(ordered: list[Statement]) -> list[Statement]:
     """One statement per (stamp, restriction); ties between unlike ones fall by their content."""
-    groups: dict[tuple[Any, str], list[Statement]] = {}
+    groups: dict[tuple[Stamp, str], list[Statement]] = {}
     for statement in ordered:
         groups.setdefault((statement.stamp, statement.restriction), []).append(statement)
     united = [_unite(group) if len(group) > 1 else group[0] for group in groups.values()]
@@ -111,7 +136,7 @@ def _unite(group: list[Statement]) -> Statement:
     for statement in ranked:
         traits.update(statement.traits)
         marks.update(statement.marks)
-    return ranked[-1]._replace(traits=traits, marks=marks)
+    return ranked[-1].holding(traits, marks)
 
 
 def _extreme_winners(ordered: list[Statement], policy: Policy) -> dict[tuple[str, str], Any]:
@@ -134,7 +159,7 @@ def _without_lost_extremes(statement: Statement, winners: dict[tuple[str, str], 
     if not any(map(lost, statement.traits)):
         return statement
     traits = {name: value for name, value in statement.traits.items() if not lost(name)}
-    return statement._replace(traits=traits)
+    return statement.holding(traits, statement.marks)
 
 
 def _bounded(kept: list[Statement]) -> list[Statement]:

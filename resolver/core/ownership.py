@@ -7,7 +7,7 @@ that arrives late moves a write to its rightful owner.
 from bisect import bisect_left
 
 from resolver.core.identifiers import EMAIL
-from resolver.core.values import Points, Statement
+from resolver.core.values import Points, Statement, eff_of
 
 BUCKET_US = 300_000_000
 """Bindings within five minutes of each other are one: a burst of logins is one login."""
@@ -16,14 +16,20 @@ POINTS_MAX = 128
 
 
 def join_points(left: Points, right: Points) -> Points:
-    """Earliest point per bucket and identifier, bounded."""
+    """Earliest point per bucket and identifier, bounded; ``left`` itself where nothing is new."""
     if not right:
         return left
-    points = dict(left)
+    points = left
     for place, eff in right.items():
-        if eff < points.get(place, eff + 1):
+        known = points.get(place)
+        if known is None or eff < known:
+            if points is left:
+                points = dict(left)
             points[place] = eff
-    return bound_points(points) if len(points) > POINTS_MAX else points
+    if len(points) <= POINTS_MAX or points is left:
+        return points
+    bounded = bound_points(points)
+    return left if bounded == left else bounded
 
 
 def bound_points(points: Points) -> Points:
@@ -57,7 +63,7 @@ def owned_statements(
     only = _sole_owner({identifier for _, identifier in timeline}, linked)
     owners: dict[str, list[Statement]] = {}
     for statement in statements:
-        place = bisect_left(instants, statement.stamp[0])
+        place = bisect_left(instants, eff_of(statement.stamp))
         owner = timeline[place][1] if place < len(timeline) else only
         owners.setdefault(owner, []).append(statement)
     return owners

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from resolver.core.values import Stamp
+
 PATH_SEPARATOR = "\x1f"
 
 
@@ -54,16 +56,16 @@ class Policy:
                 registers[name] = value
         return registers
 
-    def rank(self, register: str, value: Any, stamp: tuple[Any, ...]) -> tuple[Any, ...]:
+    def rank(self, register: str, value: Any, stamp: Stamp) -> tuple[Any, ...]:
         """Greater wins among statements of an extreme register; null never competes."""
         rule = self.rule(register)
         if value is None:
             return (0,)
         if rule is Precedence.FIRST:
-            return (1, *_reversed(stamp))
+            return (1, _Reversed(stamp))
         size, amount = _size(value)
         if rule is Precedence.MIN:
-            return (1, -size, *_reversed((amount,)), stamp)
+            return (1, -size, _Reversed(amount), stamp)
         return (1, size, amount, stamp)
 
 
@@ -83,10 +85,6 @@ class _Reversed:
 
     def __lt__(self, other: "_Reversed") -> bool:
         return bool(other.value < self.value)
-
-
-def _reversed(values: tuple[Any, ...]) -> tuple[_Reversed, ...]:
-    return tuple(map(_Reversed, values))
 
 
 def _size(value: Any) -> tuple[int, Any]:

@@ -1,38 +1,91 @@
 """A profile: what one audience sees of a record."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, final
 
 from resolver.core.consent import Audience
 from resolver.core.events import DEVICE, OPTIONS, SEEN
 from resolver.core.identifiers import ANON, EMAIL, USER
+from resolver.core.layers import stamp_of_statement
 from resolver.core.policy import PATH_SEPARATOR, Policy, Precedence, assemble
 from resolver.core.records import unowned
-from resolver.core.values import Device, Person, Record, Stamp, Statement
+from resolver.core.values import (
+    Contribution,
+    Device,
+    Layer,
+    Person,
+    Record,
+    Stamp,
+    Statement,
+    eff_of,
+)
 
 Shown = tuple[dict[str, Any], list[str]]
 """Traits, and the identifiers whose writes are among them."""
 
 
-class Profile(NamedTuple):
-    """A person as one audience sees them; instants in microseconds, None while never active."""
+NO_CONTEXT = b"{}"
+DEVICE_PREFIX = len(DEVICE + ANON)
 
-    id: str
-    traits: dict[str, Any]
-    anonymous_ids: list[str]
-    anonymous_id: str | None
-    emails: list[str]
-    first_seen_us: int | None
-    last_seen_us: int | None
-    context: dict[str, Any]
-    options: dict[str, Any]
-    merged: list[str]
+
+@final
+class Profile:
+    """A person as one audience sees them; instants in microseconds, None while never active.
+
+    ``context`` is the JSON text of an object, as the latest permitted event stated it.
+    """
+
+    __slots__ = (
+        "anonymous_id",
+        "anonymous_ids",
+        "context",
+        "emails",
+        "first_seen_us",
+        "id",
+        "last_seen_us",
+        "merged",
+        "options",
+        "traits",
+    )
+
+    def __init__(self, identifier: str, traits: dict[str, Any]) -> None:
+        self.id = identifier
+        self.traits = traits
+        self.anonymous_ids: list[str] = []
+        self.anonymous_id: str | None = None
+        self.emails: list[str] = []
+        self.first_seen_us: int | None = None
+        self.last_seen_us: int | None = None
+        self.context = NO_CONTEXT
+        self.options: dict[str, Any] = {}
+        self.merged: list[str] = []
 
     @property
     def user_id(self) -> str | None:
         """The userId senders used: the user's id, a lead's address, None while anonymous."""
         kind, _, value = self.id.partition(":")
         return None if kind == "anon" else value
+
+    def with_traits(self, traits: dict[str, Any]) -> "Profile":
+        """The same person with other traits."""
+        other = Profile(self.id, traits)
+        other.anonymous_ids, other.anonymous_id = self.anonymous_ids, self.anonymous_id
+        other.emails, other.merged = self.emails, self.merged
+        other.first_seen_us, other.last_seen_us = self.first_seen_us, self.last_seen_us
+        other.context, other.options = self.context, self.options
+        return other
+
+    def _told(self) -> tuple[Any, ...]:
+        return (
+            *(self.id, self.traits, self.anonymous_ids, self.anonymous_id, self.emails),
+            *(self.first_seen_us, self.last_seen_us, self.context, self.options, self.merged),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Profile) and self._told() == other._told()
+
+    def __repr__(self) -> str:
+        return f"Profile{self._told()!r}"
 
 
 def project(record: Record, identifier: str, audience: Audience, policy: Policy) -> Profile | None:
@@ -47,7 +100,7 @@ def project(record: Record, identifier: str, audience: Audience, policy: Policy)
 def shown(record: Record, identifier: str, audience: Audience, policy: Policy) -> Shown | None:
     """Only the traits and the merged sources of what ``project`` gives: a third of its cost."""
     if isinstance(record, Device):
-        visible = _visible_writes(record, audience)
+        visible = audience.permitted(unowned(record))
         return (fold_traits(visible, [], policy), []) if visible else None
     if record.claim is not None and identifier.startswith(EMAIL):
         return None
@@ -57,69 +110,70 @@ def shown(record: Record, identifier: str, audience: Audience, policy: Policy) -
     return _traits_of(view, policy), sorted(view.merged)
 
 
-def _visible_writes(device: Device, audience: Audience) -> list[Statement]:
-    if not device.statements:
-        return []
-    return [one for one in unowned(device) if audience.may_see(one.restriction)]
-
-
 def _project_device(
     device: Device, identifier: str, audience: Audience, policy: Policy
 ) -> Profile | None:
-    visible = _visible_writes(device, audience)
+    visible = audience.permitted(unowned(device))
     if not visible:
         return None
-    anon = identifier.removeprefix(ANON)
-    first = min((one.stamp[0] for one in visible if SEEN in one.marks), default=None)
-    _, seen, options = _fold_marks(visible)
-    return Profile(
-        id=identifier,
-        traits=fold_traits(visible, [], policy),
-        anonymous_ids=[anon],
-        anonymous_id=anon,
-        emails=[],
-        first_seen_us=first,
-        last_seen_us=seen[0][0] if seen else None,
-        context=seen[1] if seen else {},
-        options=options,
-        merged=[],
-    )
+    profile = Profile(identifier, fold_traits(visible, [], policy))
+    anon = identifier[len(ANON) :]
+    profile.anonymous_ids.append(anon)
+    profile.anonymous_id = anon
+    for one in visible:
+        if SEEN in one.marks:
+            profile.first_seen_us = eff_of(one.stamp)
+            break
+    _fold_marks(visible, profile)
+    return profile
 
 
-class View(NamedTuple):
+@final
+class View:
     """What an audience may see of a person, statements ascending by stamp."""
 
-    identified: list[Statement]
-    anonymous: list[Statement]
-    emails: dict[str, Stamp]
-    merged: list[str]
+    __slots__ = ("anonymous", "emails", "identified", "merged")
+
+    def __init__(self, identified: list[Statement], anonymous: list[Statement]) -> None:
+        self.identified = identified
+        self.anonymous = anonymous
+        self.emails: dict[str, Stamp] = {}
+        self.merged: list[str] = []
 
 
 def _view(person: Person, identifier: str, audience: Audience) -> View | None:
-    may_see = audience.may_see
-    identified = [one for one in person.own.statements if may_see(one.restriction)]
-    anonymous: list[Statement] = []
-    emails: dict[str, Stamp] = {}
-    if identified and identifier.startswith(EMAIL):
-        emails[identifier[len(EMAIL) :]] = identified[-1].stamp
-    merged = []
+    own = audience.permitted(person.own.statements)
+    view = View(own, [])
+    if own and identifier.startswith(EMAIL):
+        view.emails[identifier[len(EMAIL) :]] = own[-1].stamp
     for source, contribution in person.sources.items():
-        stated = contribution.identified.statements
-        if stated:
-            stated = [one for one in stated if may_see(one.restriction)]
-        unstated = [one for one in contribution.anonymous.statements if may_see(one.restriction)]
-        if stated:
-            identified += stated
-            emails[source[len(EMAIL) :]] = stated[-1].stamp
-        if stated or unstated:
-            merged.append(source)
-        anonymous += unstated
-    if not identified and not anonymous:
+        _add_source(view, source, contribution, audience)
+    if not view.identified and not view.anonymous:
         return None
-    if merged:
-        identified.sort(key=_by_stamp)
-        anonymous.sort(key=_by_stamp)
-    return View(identified, anonymous, emails, merged)
+    return view
+
+
+def _add_source(view: View, source: str, contribution: Contribution, audience: Audience) -> None:
+    stated = audience.permitted(contribution.identified.statements)
+    unstated = audience.permitted(contribution.anonymous.statements)
+    if stated:
+        view.identified = _merged(view.identified, stated)
+        view.emails[source[len(EMAIL) :]] = stated[-1].stamp
+    if unstated:
+        view.anonymous = _merged(view.anonymous, unstated)
+    if stated or unstated:
+        view.merged.append(source)
+
+
+def _merged(left: list[Statement], right: list[Statement]) -> list[Statement]:
+    """Both in order of their stamps; of equal ones those of the left first."""
+    if not left:
+        return right
+    if not right:
+        return left
+    if left[-1].stamp <= right[0].stamp:
+        return left + right
+    return sorted(left + right, key=stamp_of_statement)
 
 
 def _project_person(
@@ -128,34 +182,38 @@ def _project_person(
     view = _view(person, identifier, audience)
     if view is None:
         return None
-    devices, seen, options = _fold_marks(view.anonymous + view.identified)
-    return Profile(
-        id=identifier,
-        traits=_traits_of(view, policy),
-        anonymous_ids=sorted(devices),
-        anonymous_id=max(devices, key=lambda one: (devices[one], one), default=None),
-        emails=sorted(view.emails),
-        first_seen_us=_first_seen(person, audience),
-        last_seen_us=seen[0][0] if seen else None,
-        context=seen[1] if seen else {},
-        options=options,
-        merged=sorted(view.merged),
-    )
+    profile = Profile(identifier, _traits_of(view, policy))
+    devices = _fold_marks(_merged(view.anonymous, view.identified), profile)
+    profile.anonymous_ids = sorted(devices)
+    if len(devices) == 1:
+        profile.anonymous_id = profile.anonymous_ids[0]
+    elif devices:
+        profile.anonymous_id = max((stamp, anon) for anon, stamp in devices.items())[1]
+    profile.emails = sorted(view.emails)
+    profile.first_seen_us = _first_seen(person, audience)
+    profile.merged = sorted(view.merged)
+    return profile
 
 
 def _first_seen(person: Person, audience: Audience) -> int | None:
-    may_see = audience.may_see
-    firsts = [at for text, at in person.own.first.items() if may_see(text)]
+    earliest = _first_of(person.own, None, audience)
     for contribution in person.sources.values():
-        for layer in (contribution.identified, contribution.anonymous):
-            firsts += [at for text, at in layer.first.items() if may_see(text)]
-    return min(firsts, default=None)
+        earliest = _first_of(contribution.identified, earliest, audience)
+        earliest = _first_of(contribution.anonymous, earliest, audience)
+    return earliest
+
+
+def _first_of(layer: Layer, earliest: int | None, audience: Audience) -> int | None:
+    for restriction, eff in layer.first.items():
+        if (earliest is None or eff < earliest) and audience.may_see(restriction):
+            earliest = eff
+    return earliest
 
 
 def _traits_of(view: View, policy: Policy) -> dict[str, Any]:
     traits = fold_traits(view.anonymous, view.identified, policy)
     if view.emails and "email" not in traits:
-        traits["email"] = max(view.emails, key=view.emails.__getitem__)
+        traits["email"] = max((stamp, email) for email, stamp in view.emails.items())[1]
         return {name: traits[name] for name in sorted(traits)}
     return traits
 
@@ -178,26 +236,21 @@ def fold_traits(
     return {name: traits[name] for name in sorted(traits) if traits[name] is not None}
 
 
-def _fold_marks(
-    statements: list[Statement],
-) -> tuple[dict[str, Stamp], tuple[Stamp, Any] | None, dict[str, Any]]:
-    """Devices with their latest stamp, the latest activity with its context, options by key."""
+def _fold_marks(statements: list[Statement], profile: Profile) -> dict[str, Stamp]:
+    """Sets when the profile was last seen, its context and its options, from statements ascending
+    by stamp; returns the devices' anonymousIds with their latest stamps.
+    """
     devices: dict[str, Stamp] = {}
-    latest: dict[str, tuple[Stamp, Any]] = {}
     for statement in statements:
-        stamp = statement.stamp
         for mark, value in statement.marks.items():
-            known = latest.get(mark)
-            if known is None or known[0] < stamp:
-                latest[mark] = (stamp, value)
-    options = {}
-    prefix = len(DEVICE + ANON)
-    for mark, (stamp, value) in latest.items():
-        if mark[0] == DEVICE:
-            devices[mark[prefix:]] = stamp
-        elif mark[0] == OPTIONS:
-            options[mark[1:]] = value
-    return devices, latest.get(SEEN), options
+            if mark == SEEN:
+                profile.last_seen_us = eff_of(statement.stamp)
+                profile.context = value
+            elif mark[0] == DEVICE:
+                devices[mark[DEVICE_PREFIX:]] = statement.stamp
+            elif mark[0] == OPTIONS:
+                profile.options[mark[1:]] = value
+    return devices
 
 
 def _fold_by_policy(
@@ -236,10 +289,6 @@ def _derive_name(traits: dict[str, Any]) -> None:
     first, last = traits.get("firstName"), traits.get("lastName")
     if isinstance(first, str) and isinstance(last, str) and first.strip() and last.strip():
         traits["name"] = f"{first} {last}"
-
-
-def _by_stamp(statement: Statement) -> Stamp:
-    return statement.stamp
 
 
 def kinds_in_order(identifiers: Iterable[str]) -> list[str]:

@@ -8,10 +8,10 @@ becomes ``join(record, delta)``. Every join is commutative, associative and idem
 from collections import Counter
 
 from resolver.core.events import DEVICE, SEEN
-from resolver.core.layers import in_order, join_layers, layer_of
-from resolver.core.ownership import POINTS_MAX, join_points, owned_statements
+from resolver.core.layers import join_layers, layer_of, merge
+from resolver.core.ownership import join_points, owned_statements
 from resolver.core.policy import Policy
-from resolver.core.values import EMPTY, NO_DEVICE, Device, Layer, Person, Stamp, Statement
+from resolver.core.values import EMPTY, Device, Layer, Person, Stamp, Statement
 
 WRITES_MAX = 128
 """Latest anonymous writes kept per trait: a device rarely says more before somebody logs in."""
@@ -21,33 +21,39 @@ NOTHING = (EMPTY, EMPTY)
 
 
 def join_devices(left: Device, right: Device, policy: Policy) -> Device:
-    """Everything said on one device."""
-    if left is NO_DEVICE and len(right.statements) < 2 and len(right.points) <= POINTS_MAX:
-        return right
+    """Everything said on one device; ``left`` itself where ``right`` adds nothing."""
     statements = left.statements
     if right.statements:
-        statements = in_order(left.statements + right.statements)
+        statements = merge(statements, right.statements)
         if len(statements) > WRITES_MAX:
             statements = bound_writes(statements, policy)
+        if statements == left.statements:
+            statements = left.statements
     linked = left.linked
     if right.linked and not set(right.linked) <= set(linked):
         linked = sorted({*linked, *right.linked})
-    return Device(statements, join_points(left.points, right.points), linked)
+    points = join_points(left.points, right.points)
+    if statements is left.statements and linked is left.linked and points is left.points:
+        return left
+    return Device(statements, points, linked)
 
 
 def join_people(left: Person, right: Person, policy: Policy) -> Person:
-    """Everything known of one lead or user."""
+    """Everything known of one lead or user; ``left`` itself where ``right`` adds nothing."""
     sources = left.sources
-    if right.sources:
-        sources = dict(left.sources)
-        for source, contribution in right.sources.items():
-            known = sources.get(source)
-            if known is None or known.version < contribution.version:
-                sources[source] = contribution
+    for source, contribution in right.sources.items():
+        known = sources.get(source)
+        if known is None or known.version < contribution.version:
+            if sources is left.sources:
+                sources = dict(sources)
+            sources[source] = contribution
     claim = left.claim
     if right.claim is not None and (claim is None or right.claim < claim):
         claim = right.claim
-    return Person(join_layers(left.own, right.own, policy), sources, claim)
+    own = join_layers(left.own, right.own, policy)
+    if own is left.own and sources is left.sources and claim is left.claim:
+        return left
+    return Person(own, sources, claim)
 
 
 def bound_writes(ordered: list[Statement], policy: Policy) -> list[Statement]:
@@ -71,7 +77,7 @@ def bound_writes(ordered: list[Statement], policy: Policy) -> list[Statement]:
             if keeps("\0\0" + mark, one.stamp) or (mark == SEEN and one.stamp == earliest)
         }
         if traits or marks:
-            kept.append(one._replace(traits=traits, marks=marks))
+            kept.append(one.holding(traits, marks))
     kept.reverse()
     return kept
 
@@ -105,7 +111,7 @@ def lead_contributions(lead: Person, policy: Policy) -> dict[str, tuple[Layer, L
 
 def _marked(statements: list[Statement], mark: str) -> list[Statement]:
     """The statements with a mark, so that whose device it was outlives pruning."""
-    return [one._replace(marks={**one.marks, mark: None}) for one in statements]
+    return [one.holding(one.traits, {**one.marks, mark: None}) for one in statements]
 
 
 def _extreme_writes(ordered: list[Statement], policy: Policy) -> dict[str, set[Stamp]]:

@@ -50,8 +50,8 @@ def parse_iso(text: str) -> datetime | None:
 
 
 def microseconds_of(moment: datetime) -> int:
-    """Exact, because a float holds microseconds of this era to a fifth of one."""
-    return round(moment.timestamp() * 1e6)
+    """Since the epoch, exactly."""
+    return (moment - EPOCH) // MICROSECOND
 
 
 @lru_cache(maxsize=MEMO_SIZE)
@@ -72,10 +72,7 @@ def read_date_time(value: object) -> str | None:
         moment = parse_iso(value) or _parse_rfc2822(value)
         if moment is None:
             return None
-        try:
-            return iso_utc((moment - EPOCH) // MICROSECOND)
-        except OverflowError:
-            return None
+        return iso_utc(microseconds_of(moment))
     instant = epoch_us(value)
     return None if instant is None else iso_utc(instant)
 

@@ -10,9 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from resolver.core.profiles import Profile
 from resolver.core.traits import INNER_NAMES, STRING_TRAITS
-from resolver.destinations.identity import context_of
 from resolver.destinations.rules import FieldRule
 from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import Form, OnMerge, Removed
@@ -41,18 +39,14 @@ class PayloadContract:
         self.more = not is_canonical(spec)
         self.text = json.dumps(_extended(json.loads(generic), self.typed)) if self.more else generic
 
-    def pack(self, payload: dict[str, Any] | None, profile: Profile) -> dict[str, Any] | None:
+    def pack(self, payload: dict[str, Any] | None) -> dict[str, Any] | None:
         """A payload as the contract has it."""
         if payload is None or not self.more:
-            return payload if payload is None else payload | {"context": _context(payload, profile)}
+            return payload
         traits = _copied(payload["traits"])
         fields = {one.name: _taken(traits, one) for one in self.typed}
-        return payload | {
-            "traits": traits,
-            "context": _context(payload, profile),
-            FIELDS: fields,
-            IDENTITY: payload.get(IDENTITY, {}),
-        }
+        identity = payload.get(IDENTITY, {})
+        return payload | {"traits": traits, FIELDS: fields, IDENTITY: identity}
 
     def unpack(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """The payload of a record that was read by the contract."""
@@ -150,10 +144,6 @@ def _extended(whole: dict[str, Any], typed: list[Typed]) -> dict[str, Any]:
     fields = whole["fields"]
     at = [field["name"] for field in fields].index(PROFILE)
     return whole | {"fields": [*fields[:at], *before, *fields[at:], *after]}
-
-
-def _context(payload: dict[str, Any], profile: Profile) -> dict[str, Any]:
-    return context_of(profile) if payload["context"] else {}
 
 
 def _copied(traits: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
-from resolver.core.profiles import Profile
+from resolver.core.profiles import NO_CONTEXT, Profile
 from resolver.core.times import iso_utc
 from resolver.destinations.derive import Deriver
 from resolver.destinations.forms import converter_of
@@ -55,6 +55,7 @@ class Shape:
         self._bound = spec.limits.traits
         self._as_it_is = _is_plain(spec)
         self._emails = _addresses(spec)
+        self._sends_context = spec.context == "send"
 
     @property
     def revises(self) -> bool:
@@ -126,7 +127,7 @@ class Shape:
             "userId": user_id,
             "anonymousId": profile.anonymous_id,
             "traits": sent,
-            "context": profile.context if spec.context == "send" else {},
+            "context": profile.context if self._sends_context else NO_CONTEXT,
             "integrations": {spec.name: self._options(profile)},
         }
         if self._identity is not None:

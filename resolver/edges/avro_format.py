@@ -66,7 +66,7 @@ class AvroFormatter:
     def stable(self, profile: Profile) -> bytes | None:
         """Equal for equal payloads, whatever order their keys came in."""
         shaped = self._shape(profile)
-        return None if shaped is None else self._stable.write(_sorted(shaped))
+        return None if shaped is None else self._write(shaped)
 
     def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
         """The message: head, stable part, revision."""
@@ -82,9 +82,15 @@ class AvroFormatter:
             payload, more = self._revise(
                 profile, revision.changed, revision.removed, revision.merged
             )
-            stable = stable if payload is None else self._stable.write(_sorted(payload))
+            stable = stable if payload is None else self._write(payload)
             said |= more
         return self._head() + stable + self._revision.write(said)
+
+    def _write(self, payload: dict[str, Any]) -> bytes:
+        context = payload.get("context")
+        if type(context) is bytes:
+            payload["context"] = json.loads(context)
+        return self._stable.write(_sorted(payload))
 
 
 def _sorted(value: Any) -> Any:

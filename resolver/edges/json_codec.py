@@ -6,51 +6,121 @@ from itertools import chain
 from typing import Any
 
 import msgspec
+from msgspec import Raw, Struct
 
-from resolver.core.events import Warned
+from resolver.core.events import PlainEvent, RawEvent, Warned
 from resolver.errors import BadEvent, Fault
 
 BYTES_MAX = 256 * 1024
 DEPTH_MAX = 32
 KEYS_MAX = 1_000
+KEY_BYTES_MIN = 4
+"""A member is at least four bytes long (``"":0``): shorter values cannot hold too many keys."""
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
-DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
+OUTLINE = bytes.maketrans(b"123456789[", b"000000000{")
 LONG_NUMBER = b"0" * 19
 """Nineteen digits in a row may be an integer beyond 64 bits: such an event is read slowly.
 
-Looked for in the bytes with every digit made a zero: 0.5 µs where a pattern takes 7.
+Looked for in the bytes with every digit made a zero, and every bracket the same one so that
+nesting is counted in the same pass: 0.6 µs where a pattern takes 7.
 """
 SURROGATE = re.compile("[\ud800-\udfff]")
 ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+ABSENT = Raw()
 
 
 class _Constant:
     """Stands for NaN, Infinity or -Infinity while an event is salvaged."""
 
 
+class _Context(Struct, rename="camel", omit_defaults=True, gc=False):
+    """CONTEXT_FIELDS in their order, as text that nobody takes apart; and what decides."""
+
+    active: Any = None
+    traits: Any = None
+    ip: Raw = ABSENT
+    locale: Raw = ABSENT
+    user_agent: Raw = ABSENT
+    timezone: Raw = ABSENT
+    channel: Raw = ABSENT
+    campaign: Raw = ABSENT
+    page: Raw = ABSENT
+    device: Raw = ABSENT
+    os: Raw = ABSENT
+    app: Raw = ABSENT
+    library: Raw = ABSENT
+
+
+class _Event(Struct, rename="camel", gc=False):
+    """A RawEvent straight from the bytes: 1 µs where a dictionary with its objects takes 2.
+
+    The last three fields are never read from the bytes: ``decode`` overwrites them.
+    """
+
+    type: str | None = None
+    message_id: Any = None
+    user_id: Any = None
+    anonymous_id: Any = None
+    traits: Any = None
+    context: _Context | None = None
+    integrations: Any = None
+    timestamp: Any = None
+    original_timestamp: Any = None
+    received_at: Any = None
+    sent_at: Any = None
+    channel: Any = None
+    context_traits: Any = None
+    active: Any = None
+    seen: Any = None
+
+
 class JsonDecoder:
     """Decodes events; ``decode`` never raises anything but BadEvent, whatever the bytes."""
 
     def __init__(self) -> None:
-        self._fast = msgspec.json.Decoder().decode
+        self._event = msgspec.json.Decoder(_Event).decode
+        self._any = msgspec.json.Decoder().decode
+        self._encode = msgspec.json.Encoder().encode
 
-    def decode(self, topic: str, value: bytes, warned: list[Warned]) -> dict[str, Any]:
-        """The event as plain JSON values; ``warned`` collects what was mended."""
-        if len(value) > BYTES_MAX:
+    def decode(self, topic: str, value: bytes, warned: list[Warned]) -> RawEvent:
+        """The event; ``warned`` collects what was mended."""
+        size = len(value)
+        if size > BYTES_MAX:
             raise BadEvent(Fault.TOO_LARGE, f"more than {BYTES_MAX} bytes")
-        if LONG_NUMBER in value.translate(DIGITS_TO_ZERO):
+        outline = value.translate(OUTLINE)
+        many_keys = size > KEYS_MAX * KEY_BYTES_MIN and value.count(b":") > KEYS_MAX
+        if many_keys or LONG_NUMBER in outline or outline.count(b"{") > DEPTH_MAX:
+            return PlainEvent(self.plain(value, warned))
+        try:
+            if not value.isascii():
+                value.decode()
+            return self._with_context(self._event(value))
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return PlainEvent(self.plain(value, warned))
+
+    def plain(self, value: bytes, warned: list[Warned]) -> dict[str, Any]:
+        """The event as plain JSON values, from whatever does not look like most events."""
+        if LONG_NUMBER in value.translate(OUTLINE):
             event = _salvage(value, warned)
         else:
             try:
-                event = self._fast(value)
+                event = self._any(value)
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
                 event = _salvage(value, warned)
         if type(event) is not dict:
             raise BadEvent(Fault.NOT_AN_EVENT, "the value is no JSON object")
         if not isinstance(event.get("type"), str | None):
             raise BadEvent(Fault.NOT_AN_EVENT, "its type is no string")
-        if value.count(b"{") + value.count(b"[") > DEPTH_MAX or value.count(b":") > KEYS_MAX:
-            check_shape(event)
+        check_shape(event)
+        return event
+
+    def _with_context(self, event: _Event) -> RawEvent:
+        context = event.context or _Context()
+        if type(event.channel) is str and context.channel is ABSENT:
+            context.channel = Raw(self._encode(event.channel))
+        event.context_traits, event.active = context.traits, context.active
+        context.traits = context.active = None
+        event.seen = self._encode(context)
         return event
 
 

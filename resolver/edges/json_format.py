@@ -40,7 +40,7 @@ class JsonFormatter:
         shaped = self._shape(profile)
         if shaped is None:
             return None
-        return self._encode(shaped)
+        return self._written(shaped)
 
     def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
         after = b"}"
@@ -48,7 +48,7 @@ class JsonFormatter:
             payload, more = self._revise(
                 profile, revision.changed, revision.removed, revision.merged
             )
-            stable = stable if payload is None else self._encode(payload)
+            stable = stable if payload is None else self._written(payload)
             after = b"," + self._encode(more)[1:] if more else after
         spliced = self._encode(
             {
@@ -61,3 +61,10 @@ class JsonFormatter:
         )
         message_id = self._encode(f"{profile.id}@{revision.version}")
         return b"".join((stable[:-2], b",", spliced[1:-1], b'},"messageId":', message_id, after))
+
+    def _written(self, payload: dict[str, Any]) -> bytes:
+        """The payload as JSON; a context that is text already stays as it is."""
+        context = payload.get("context")
+        if type(context) is bytes:
+            payload["context"] = msgspec.Raw(context)
+        return self._encode(payload)

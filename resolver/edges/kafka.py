@@ -6,6 +6,7 @@ replaced by another worker (``Fenced``).
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import (
@@ -225,11 +226,12 @@ class KafkaSink:
             self.close()
 
     def close(self) -> None:
-        """Drops the producer with whatever it still holds."""
+        """Drops the producer with whatever it still holds; never raises, even if it was fenced."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            producer.purge()
-            producer.poll(0)
+            with suppress(KafkaException):
+                producer.purge()
+                producer.poll(0)
 
     def _give_up(self, error: KafkaException) -> None:
         """Aborts where the broker says so; otherwise the outcome is unknown: a new producer."""

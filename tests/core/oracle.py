@@ -115,7 +115,7 @@ def understand(event: dict[str, Json], place: Place, rules: Rules) -> Said | Non
     if (identity is None and anon is None) or len(traits) > TRAITS_MAX:
         return None
     eff, recv = times(event, place, rules)
-    context = {name: event[name] for name in ("channel",) if name in event}
+    context = {"channel": event["channel"]} if isinstance(event.get("channel"), str) else {}
     context |= event["context"] if isinstance(event.get("context"), dict) else {}
     return Said(
         stamp=(eff, recv, place.offset, place.partition, place.topic),

@@ -72,11 +72,11 @@ def fold(batch: Batch, reading: Reading) -> dict[str, Record]:
     """Every record of one batch, contributions delivered."""
     records: dict[str, Record] = {}
     for key, device in batch.devices.items():
-        _settle(batch, records, key, device.record(reading), reading)
+        _settle(batch, records, key, device.record(reading.policy), reading)
     for key, lead in batch.leads.items():
-        _settle(batch, records, key, lead.record(reading), reading)
+        _settle(batch, records, key, lead.record(reading.policy), reading)
     for key, user in batch.users.items():
-        _settle(batch, records, key, user.record(reading), reading)
+        _settle(batch, records, key, user.record(reading.policy), reading)
     return records
 
 

@@ -172,7 +172,7 @@ def test_an_anonymous_record_is_bounded() -> None:
 
     profile = resolve(raw)["anon:a-1"]
 
-    assert isinstance(batch.devices["anon:a-1"].record(Reading()), Device)
+    assert isinstance(batch.devices["anon:a-1"].record(Policy()), Device)
     assert profile.traits == {"n": 299}
     assert profile.first_seen_us == START_MS * 1000
 

@@ -72,10 +72,10 @@ def records_alone(raw: list[Any], reading: Reading) -> dict[str, Record]:
     batch = fold_batch(raw, JsonDecoder(), reading)
     records: dict[str, Record] = {}
     for key, device in batch.devices.items():
-        records[key] = join_records(None, device.record(reading), reading.policy)
+        records[key] = join_records(None, device.record(reading.policy), reading.policy)
     for people in (batch.leads, batch.users):
         for key, person in people.items():
-            records[key] = join_records(None, person.record(reading), reading.policy)
+            records[key] = join_records(None, person.record(reading.policy), reading.policy)
     return records
 
 

@@ -14,19 +14,14 @@ FIRST_SEEN_US, LAST_SEEN_US = 1_600_000_000_000_000, 1_700_000_000_000_000
 def person(traits: dict[str, Any], identifier: str = "user:u1", **more: Any) -> Profile:
     """Somebody with these traits, as the resolver orders them."""
     kind, _, value = identifier.partition(":")
-    stated: dict[str, Any] = {
-        "id": identifier,
-        "traits": {name: traits[name] for name in sorted(traits)},
-        "anonymous_ids": ["a1"],
-        "anonymous_id": value if kind == "anon" else "a1",
-        "emails": [value] if kind == "email" else [],
-        "first_seen_us": FIRST_SEEN_US,
-        "last_seen_us": LAST_SEEN_US,
-        "context": {},
-        "options": {},
-        "merged": [],
-    }
-    return Profile(**(stated | more))
+    profile = Profile(identifier, {name: traits[name] for name in sorted(traits)})
+    profile.anonymous_ids = ["a1"]
+    profile.anonymous_id = value if kind == "anon" else "a1"
+    profile.emails = [value] if kind == "email" else []
+    profile.first_seen_us, profile.last_seen_us = FIRST_SEEN_US, LAST_SEEN_US
+    for name, stated in more.items():
+        setattr(profile, name, stated)
+    return profile
 
 
 def spec_of(preset: str, **changes: Any) -> DestinationSpec:

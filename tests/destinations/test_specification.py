@@ -205,7 +205,7 @@ def test_an_address_as_user_id_is_sent_dropped_or_made_a_trait() -> None:
 
     sent = shaped("mixpanel", lead)
     dropped = shaped("mixpanel", lead, email_user_id=EmailUserId.DROP)
-    as_trait = shaped("segment", lead._replace(traits={}), email_user_id=EmailUserId.AS_TRAIT)
+    as_trait = shaped("segment", person({}, "email:e@x.io"), email_user_id=EmailUserId.AS_TRAIT)
 
     assert sent is not None
     assert sent["identity"] == {"$distinct_id": "e@x.io"}

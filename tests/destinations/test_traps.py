@@ -93,7 +93,7 @@ def test_customer_io_identifies_an_address_by_email_and_a_database_id_by_id() ->
 
 def test_google_never_receives_an_address_as_user_id_nor_in_plain() -> None:
     """Google forbids it, and closes properties over it."""
-    lead = EMAIL_LEAD._replace(anonymous_id="a1", anonymous_ids=["a1"], emails=["ann@x.io"])
+    lead = person({"email": "ann@x.io"}, "email:ann@x.io")
 
     payload = shaped("ga4", lead)
 

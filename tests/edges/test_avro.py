@@ -288,7 +288,7 @@ def test_a_message_in_two_parts_is_the_message(traits: dict[str, Any]) -> None:
     shapes = [payload, swapped]
     stable, last = map(Contract, split_contract(PROFILE.text))
     formatter = AvroFormatter(lambda _: shapes.pop(), codec.head, stable, last)
-    profile = Profile("user:97", {}, [], None, [], None, None, {}, {}, [])
+    profile = Profile("user:97", {})
     revision = Revision(7, ["anon:d1"], ["plan"], None, "m1")
 
     first, second = formatter.stable(profile), formatter.stable(profile)

@@ -2,7 +2,7 @@
 
 from resolver.core.values import Layer, Record
 from resolver.errors import TransactionAborted, Unavailable
-from resolver.joining import Joined, Joiner, Known, Tag, join_records
+from resolver.joining import Joined, Joiner, Tag, join_records
 from resolver.pipeline import Pipeline
 from resolver.state import State
 from resolver.worker import Worker
@@ -12,7 +12,7 @@ from tests.simulation.world import Rules
 class TrustsDigests(Pipeline):
     """Believes that what is stored was also emitted."""
 
-    def _settled(self, known: Known) -> bool:
+    def _settled(self, state: State) -> bool:
         return True
 
 
@@ -27,12 +27,9 @@ class LooksAgainOnce(Pipeline):
     """Emits again what has moved, and does not look whether it moved once more."""
 
     def _recheck(self) -> None:
-        watched = list(self.emitter.emitted)
-        versions = self.store.versions(watched) if watched else []
-        emitted = self.emitter.emitted
-        moved = [
-            key for key, seen in zip(watched, versions, strict=True) if seen != emitted[key][0]
-        ]
+        watched = self.emitter.emitted
+        versions = self.store.versions([one.key for one in watched]) if watched else []
+        moved = [one for one, seen in zip(watched, versions, strict=True) if seen != one.version]
         if moved:
             self._emit_moved(moved)
             self.sink.flush()
@@ -64,12 +61,11 @@ class PassesOverUnchanged(Joiner):
     """Takes "the join changes nothing" for "there is nothing to do", in doubt or not."""
 
     def join(
-        self, key: str, known: Known, delta: Record, *, settled: bool, tag: Tag, now_ms: int
+        self, key: str, old: State | None, delta: Record, *, settled: bool, tag: Tag, now_ms: int
     ) -> Joined | None:
-        before = known.state.record if known.state is not None else None
-        if before is not None and join_records(before, delta, self.policy) == before:
+        if old is not None and join_records(old.record, delta, self.policy) is old.record:
             return None
-        return super().join(key, known, delta, settled=settled, tag=tag, now_ms=now_ms)
+        return super().join(key, old, delta, settled=settled, tag=tag, now_ms=now_ms)
 
 
 SWITCHED_OFF = {

@@ -295,7 +295,8 @@ def crashed(name: str, task: Task) -> list[str]:
 def plain(record: Record | None) -> Any:
     """A record without the versions of what others contributed."""
     if isinstance(record, Person):
-        shares = {one: value[1:] for one, value in record.sources.items() if value[1:] != NOTHING}
+        said = {name: (one.identified, one.anonymous) for name, one in record.sources.items()}
+        shares = {name: share for name, share in said.items() if share != NOTHING}
         return (record.own, shares, record.claim)
     return record
 
