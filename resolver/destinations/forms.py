@@ -50,13 +50,11 @@ def chain(steps: list[Convert]) -> Convert | None:
     """One step after the other, as far as there is something to convert."""
     if len(steps) < 2:
         return steps[0] if steps else None
+    first, then = steps[0], chain(steps[1:])
 
     def convert(value: Any) -> Any:
-        for step in steps:
-            value = step(value)
-            if type(value) is Reason:
-                return value
-        return value
+        value = first(value)
+        return value if then is None or type(value) is Reason else then(value)
 
     return convert
 

@@ -97,7 +97,7 @@ specification is a compatible change.
 The record's key and `profile.id` are the resolver's own identifier, also where `hash` or `emails`
 keep an address from the payload; `email_user_id` says what becomes of people whose userId is one.
 A part of an object that is gone while the trait stays (a street without its city) is not told as
-removed.
+removed, and of a flattened object only the trait's own name is.
 """
 
 

@@ -4,6 +4,7 @@ This module reads and merges them as plain keys and values; ``catalogue`` makes 
 """
 
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from resolver.yaml_text import Stated, like, parse_yaml, read_yaml
 
 SUFFIX = ".yaml"
 CHAIN_MAX = 8
-"""Presets that start from one another: nobody means a longer chain, and a circle ends here."""
+"""Presets that start from one another: nobody means a longer chain."""
 TAKEN_ALONG = "aliases"
 
 
@@ -23,21 +24,24 @@ class Expanded(dict[str, Any]):
 
 def preset_names(folder: Path | None = None) -> list[str]:
     """Every preset, sorted; those of the folder among them."""
-    shipped = [one.name for one in resources.files(__package__).joinpath("presets").iterdir()]
-    own = [one.name for one in folder.iterdir()] if folder is not None else []
-    return sorted({one.removesuffix(SUFFIX) for one in shipped + own if one.endswith(SUFFIX)})
+    shipped = [one.name for one in _shipped().iterdir()]
+    names = shipped + [one.name for one in own_presets(folder)]
+    return sorted({one.removesuffix(SUFFIX) for one in names if one.endswith(SUFFIX)})
+
+
+def own_presets(folder: Path | None) -> list[Path]:
+    """The files of the owner's folder, sorted; ConfigError where it is no folder."""
+    if folder is None:
+        return []
+    if not folder.is_dir():
+        raise ConfigError(f"presets: {folder} is no folder")
+    return sorted(folder.glob(f"*{SUFFIX}"))
 
 
 def own_preset(name: str, folder: Path | None) -> Path | None:
     """The file of a preset in the owner's folder; None where it has none of that name."""
-    if folder is None:
-        return None
-    if not folder.is_dir():
-        raise ConfigError(f"presets: {folder} is no folder")
     wanted = destination_key(name)
-    found = (
-        one for one in sorted(folder.glob(f"*{SUFFIX}")) if destination_key(one.stem) == wanted
-    )
+    found = (one for one in own_presets(folder) if destination_key(one.stem) == wanted)
     return next(found, None)
 
 
@@ -50,7 +54,7 @@ def read_preset(name: str, folder: Path | None = None) -> tuple[Path, Stated]:
     if path is not None:
         return path, read_yaml(path)
     wanted = destination_key(name)
-    for one in resources.files(__package__).joinpath("presets").iterdir():
+    for one in _shipped().iterdir():
         if destination_key(one.name.removesuffix(SUFFIX)) == wanted:
             return Path(one.name), parse_yaml(one.read_text(encoding="utf-8"), Path(one.name))
     near = like(name.lower(), preset_names(folder)) or f": {', '.join(preset_names(folder))}"
@@ -63,9 +67,17 @@ def expanded(stated: dict[str, Any], folder: Path | None = None) -> dict[str, An
     ValueError where a preset does not exist.
     """
     layers, name = [stated], stated.get("preset")
-    while isinstance(name, str) and len(layers) <= CHAIN_MAX:
-        keys = read_preset(name, folder)[1].keys
+    seen: set[str] = set()
+    while isinstance(name, str):
+        # A preset of one's own may start from the shipped one of its name, but not from itself.
+        key = destination_key(name)
+        if key in seen and key not in map(destination_key, preset_names()):
+            raise ValueError(f"presets start from one another, {name!r} from itself")
+        keys = read_preset(name, None if key in seen else folder)[1].keys
+        seen.add(key)
         layers.append(keys)
+        if len(layers) > CHAIN_MAX:
+            raise ValueError(f"more than {CHAIN_MAX} presets start from one another")
         name = keys.get("preset")
     merged: dict[str, Any] = {}
     for layer in reversed(layers):
@@ -94,3 +106,7 @@ def _with_old_name(below: dict[str, Any], above: dict[str, Any]) -> dict[str, An
     if not old or above.get("name") in (None, old) or TAKEN_ALONG in above:
         return above
     return {**above, TAKEN_ALONG: [old, *below.get(TAKEN_ALONG, ())]}
+
+
+def _shipped() -> Traversable:
+    return resources.files(__package__).joinpath("presets")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from resolver.core.consent import Audience, destination_key
-from resolver.core.traits import canonical_name
+from resolver.core.traits import CANONICAL_INNER, canonical_name, fold_name
 from resolver.destinations.presets import Expanded, expanded
 from resolver.destinations.rules import (
     Alone,
@@ -66,6 +66,21 @@ def _required(stated: str) -> str:
 
 def _listed(stated: Any) -> Any:
     return [stated] if isinstance(stated, str) else stated
+
+
+def _canonical(stated: dict[str, Any]) -> dict[str, Any]:
+    """Names of reserved traits in the one spelling that profiles have."""
+    return {canonical_name(name): rule for name, rule in stated.items()}
+
+
+def _canonical_parts(stated: dict[str, FieldRule]) -> dict[str, FieldRule]:
+    """The same for the members of addresses and companies."""
+    rules = {}
+    for trait, rule in stated.items():
+        known = CANONICAL_INNER.get(trait, {})
+        parts = {known.get(fold_name(name), name): part for name, part in rule.parts.items()}
+        rules[trait] = rule.model_copy(update={"parts": parts}) if parts else rule
+    return rules
 
 
 Required = Annotated[str, AfterValidator(_required)]
@@ -126,10 +141,14 @@ class DestinationSpec(BaseModel):
         Field(description=f"Without these a profile is not sent: {REQUIRED_FORM}."),
     ] = ()
     derive: Annotated[
-        dict[str, Derive], Field(description="Traits made from others where they are missing.")
+        dict[str, Derive],
+        AfterValidator(_canonical),
+        Field(description="Traits made from others where they are missing."),
     ] = {}
     traits: Annotated[
         dict[str, Annotated[FieldRule, Alone("string")]],
+        AfterValidator(_canonical),
+        AfterValidator(_canonical_parts),
         Field(description="The field of each trait, by the trait's name; the rest are custom."),
     ] = {}
     also: Annotated[
@@ -153,6 +172,7 @@ class DestinationSpec(BaseModel):
     )
     hash: Annotated[
         dict[str, Hash],
+        AfterValidator(_canonical),
         Field(description="Traits that leave only as a hash, in hexadecimal, by their name."),
     ] = {}
     emails: Annotated[

@@ -1,5 +1,6 @@
 """Laws of every destination, for arbitrary traits and histories."""
 
+import json
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from resolver.destinations.shape import Shape
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.json_format import JsonFormatter
 from resolver.offline import settle
+from resolver.ports import Revision
 from tests.core.people import messages
 from tests.destinations.profiles import person
 
@@ -98,6 +100,33 @@ def test_custom_traits_obey_the_limits(preset: str, stated: dict[str, Any]) -> N
             assert not isinstance(value, list)
         if spec.values.object != "keep":
             assert not isinstance(value, dict)
+
+
+@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("payload", ["full", "changes"])
+@settings(max_examples=20, deadline=None)
+@given(stated=TRAITS, removed=st.lists(NAMES, max_size=3))
+def test_every_message_is_the_envelope_whatever_changed(
+    preset: str, payload: str, stated: dict[str, Any], removed: list[str]
+) -> None:
+    """What a revision adds is spliced into bytes; a misplaced brace would break every reader."""
+    shape = Shape(SPECS[preset].model_copy(update={"payload": payload}))
+    formatter = JsonFormatter(shape.shape, shape.revise if shape.revises else None)
+    profile = profile_of(stated)
+    stable = formatter.stable(profile)
+    if stable is None:
+        return
+    gone = [name for name in removed if name not in profile.traits]
+    revision = Revision(7, ["anon:z"], sorted(profile.traits)[:2], gone, "m")
+
+    sent = json.loads(formatter.finish(stable, profile, revision))
+
+    whole = json.loads(stable)
+    assert sent["profile"] | {"id": profile.id, "version": 7, "removed": gone} == sent["profile"]
+    assert {name: sent[name] for name in whole if name not in ("traits", "profile")} == {
+        name: whole[name] for name in whole if name not in ("traits", "profile")
+    }
+    assert sent.keys() - whole.keys() <= {"messageId", "unset", "aliases"}
 
 
 def texts_in(value: Any) -> list[str]:

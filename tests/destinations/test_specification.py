@@ -166,12 +166,44 @@ def test_a_mistake_in_ones_own_preset_is_named_there(
     assert told.startswith(sentence)
 
 
-def test_presets_that_start_from_one_another_come_to_an_end(tmp_path: Path) -> None:
+def test_presets_that_start_from_one_another_are_refused(tmp_path: Path) -> None:
     """A circle in a folder must not hang the worker."""
     (tmp_path / "a.yaml").write_text("preset: b\nname: A\n")
     (tmp_path / "b.yaml").write_text("preset: a\nname: B\n")
 
-    assert load_preset("a", tmp_path).name == "A"
+    with pytest.raises(ConfigError, match=r"a\.yaml:1: presets start from one"):
+        load_preset("a", tmp_path)
+
+
+def test_a_preset_of_ones_own_may_start_from_the_shipped_one_of_its_name(tmp_path: Path) -> None:
+    """That is how a whole team's Mixpanel differs from the default one."""
+    (tmp_path / "mixpanel.yaml").write_text("preset: mixpanel\ntraits: {plan: $plan}\n")
+
+    made = load_preset("mixpanel", tmp_path)
+
+    assert made.traits["plan"].to == ("$plan",)
+    assert made.traits["email"].to == ("$email",)
+
+
+def test_a_folder_of_presets_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """A wrong mount is found in one look."""
+    with pytest.raises(ConfigError, match="presets: .*none is no folder"):
+        settings(tmp_path, "presets: none\ndestinations: [{preset: mixpanel}]")
+
+
+def test_reserved_traits_may_be_named_in_any_spelling() -> None:
+    """Profiles have one spelling; a rule under another would never be used."""
+    rules = {"First Name": "vorname", "address": {"parts": {"postal_code": "plz"}}}
+    traits = {"firstName": "Ann", "email": "a@x.io", "address": {"postalCode": "50667"}}
+
+    payload = shaped("segment", person(traits), **{"traits": rules, "hash": {"E-Mail": "md5"}})
+
+    assert payload is not None
+    assert payload["traits"] == {
+        "plz": "50667",
+        "email": "a43c564056190dca51f9f4a6fae36c30",
+        "vorname": "Ann",
+    }
 
 
 def test_the_pages_are_those_of_the_presets() -> None:
