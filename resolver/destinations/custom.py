@@ -14,12 +14,10 @@ from resolver.destinations.forms import (
     scalar,
     to_text,
 )
-from resolver.destinations.names import cut, length
+from resolver.destinations.names import cut, fits
 from resolver.destinations.rules import Bound, Limits, ValueRules
-from resolver.destinations.vocabulary import Beyond, Deeper, Lists, Objects, Reason, Unit
+from resolver.destinations.vocabulary import Beyond, Deeper, Lists, Objects, Reason
 
-BYTES_OF_CHARACTER = 4
-"""The most that UTF-8 takes: text this much shorter than a limit is not measured."""
 BYTES_OF_WRITTEN = 6
 """The most bytes of JSON for a character of Python's own text of a value: that of an escape."""
 
@@ -95,11 +93,8 @@ class Values:
         return chain([step for step in steps if step is not None])
 
     def _limit(self, bound: Bound) -> Convert:
-        unit, most = bound.unit, bound.max
-        surely = most if unit is Unit.CHARACTERS else most // BYTES_OF_CHARACTER
-
         def limited(text: Any) -> Any:
-            if type(text) is not str or len(text) <= surely or length(text, unit) <= most:
+            if type(text) is not str or fits(text, bound):
                 return text
             if bound.beyond is Beyond.DROP:
                 return Reason.TOO_LONG

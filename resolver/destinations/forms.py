@@ -167,6 +167,13 @@ def _number(value: Any) -> Any:
 
 CONVERTERS: dict[Form, Convert] = {
     Form.TEXT: to_text,
+    Form.PLAIN_TEXT: lambda value: (
+        value
+        if type(value) is str
+        else Reason.WRONG_TYPE
+        if type(value) is bool
+        else to_text(value)
+    ),
     Form.TRIMMED: _of_text(str.strip),
     Form.LOWER: _of_text(lambda text: text.strip().lower()),
     Form.SQUEEZED: _of_text(lambda text: SPACE.sub("", text).lower()),

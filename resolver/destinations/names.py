@@ -11,6 +11,8 @@ from resolver.destinations.vocabulary import Beyond, Case, Reason, Unit
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 GAP = re.compile(r"[\s_-]+")
 NOT_COLUMN = re.compile(r"[^A-Za-z0-9]+")
+BYTES_OF_CHARACTER = 4
+"""The most that UTF-8 takes: text this much shorter than a limit is not measured."""
 DIGIT_EDGE = re.compile(r"(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
 
 
@@ -44,6 +46,13 @@ def name_rule(spec: DestinationSpec) -> Callable[[str], str | Reason]:
 def length(text: str, unit: Unit) -> int:
     """How long text is, as a limit counts."""
     return len(text) if unit is Unit.CHARACTERS else len(text.encode())
+
+
+def fits(text: str, bound: Bound) -> bool:
+    """Whether text is within a limit; it is measured only where it may not be."""
+    if bound.unit is Unit.CHARACTERS:
+        return len(text) <= bound.max
+    return len(text) <= bound.max // BYTES_OF_CHARACTER or length(text, bound.unit) <= bound.max
 
 
 def cut(text: str, bound: Bound) -> str:

@@ -8,17 +8,23 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from resolver.core.traits import INNER_NAMES, STRING_TRAITS
 from resolver.destinations.custom import Values
 from resolver.destinations.forms import Convert, chain, converter_of
-from resolver.destinations.names import name_rule
-from resolver.destinations.rules import FieldRule
+from resolver.destinations.names import fits, name_rule
+from resolver.destinations.rules import Bound, FieldRule
 from resolver.destinations.spec import DestinationSpec
-from resolver.destinations.vocabulary import Hash, Objects, Reason
+from resolver.destinations.vocabulary import Form, Hash, Objects, Reason
 
 NAMES_REMEMBERED = 16_384
 """Trait names whose plan is kept: far more than a product has, and a bound."""
 MEMBERS_REMEMBERED = 1_024
 """Members of one flattened trait whose names are kept: the bound on keys at one level."""
+TEXT_PARTS = {
+    "address": frozenset(INNER_NAMES["address"]),
+    "company": frozenset(INNER_NAMES["company"]) - {"employee_count"},
+}
+"""Members of reserved traits that are text."""
 ROOT = 0
 
 
@@ -117,7 +123,7 @@ class Plans:
             return left_out(Reason.NOT_TAKEN)
         if rule.parts:
             return Plan(ROOT, name, self._taken_apart(rule, name, hashed))
-        convert = self._converter(rule, hashed)
+        convert = self._converter(rule, hashed, text=name in STRING_TRAITS and bool(rule.to))
         if not rule.to:
             plan = self._custom(name, hashed)
             return plan._replace(convert=chain([one for one in (convert, plan.convert) if one]))
@@ -126,10 +132,21 @@ class Plans:
             return Plan(*targets[0], convert)
         return Plan(ROOT, name, _to_several(targets, convert))
 
-    def _converter(self, rule: FieldRule, hashed: Hash | None) -> Convert | None:
-        steps = [converter_of(rule.form, hashed)]
+    def _converter(self, rule: FieldRule, hashed: Hash | None, *, text: bool) -> Convert | None:
+        """How a field's value is converted; ``text``: it is text where no form says otherwise.
+
+        The limit of text holds here too. What is longer is left out: half an address is another
+        one. The field's own ``max`` cuts.
+        """
+        if hashed is not None:
+            return converter_of(rule.form, hashed)
+        forms = (Form.PLAIN_TEXT,) if text and not rule.form else rule.form
+        steps = [converter_of(forms)]
+        bound = self.spec.limits.text
         if rule.max is not None:
             steps.append(self._cutter(rule.max))
+        elif bound is not None:
+            steps.append(_limiter(bound))
         return chain([step for step in steps if step is not None])
 
     def _cutter(self, most: int) -> Convert:
@@ -144,11 +161,18 @@ class Plans:
     def _taken_apart(self, rule: FieldRule, name: str, hashed: Hash | None) -> Convert:
         """An object's members to their fields; a plain value to the rule's own, if it has one."""
         parts = {
-            inner: [(*self.places.target(path), self._converter(part, hashed)) for path in part.to]
+            inner: [
+                (
+                    *self.places.target(path),
+                    self._converter(part, hashed, text=inner in TEXT_PARTS.get(name, ())),
+                )
+                for path in part.to
+            ]
             for inner, part in rule.parts.items()
             if not part.drop
         }
-        plain = [(*self.places.target(path), self._converter(rule, hashed)) for path in rule.to]
+        alone = self._converter(rule, hashed, text=name in TEXT_PARTS)
+        plain = [(*self.places.target(path), alone) for path in rule.to]
         rest = self._custom(name, hashed) if rule.rest else left_out(Reason.NOT_TAKEN)
 
         def convert(value: Any) -> Any:
@@ -231,6 +255,17 @@ class Plans:
                 yield from self._leaves(path, member, further)
             elif member is not None:
                 yield path, member
+
+
+def _limiter(bound: Bound) -> Convert:
+    """Leaves out text that is longer than the limit."""
+
+    def limited(value: Any) -> Any:
+        if type(value) is str and not fits(value, bound):
+            return Reason.TOO_LONG
+        return value
+
+    return limited
 
 
 def left_out(reason: Reason) -> Plan:

@@ -231,7 +231,7 @@ Length = Annotated[Bound, Alone("integer")]
 
 
 class Limits(Part):
-    """Bounds of custom traits; null: none."""
+    """Bounds of custom traits; null: none. That of text holds for fields of their own as well."""
 
     name: Annotated[Length | None, Field(description="The length of a name.")] = None
     text: Annotated[Length | None, Field(description="The length of text, at any depth.")] = None

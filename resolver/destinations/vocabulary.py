@@ -49,6 +49,8 @@ class Form(StrEnum):
 
     KEEP = "keep"
     TEXT = "text"
+    PLAIN_TEXT = "plain_text"
+    """Text or a number as text; where a reserved trait is text, this is what no form means."""
     TRIMMED = "trimmed"
     LOWER = "lower"
     """Trimmed, in lower case."""

@@ -89,6 +89,8 @@ def test_custom_traits_obey_the_limits(preset: str, stated: dict[str, Any]) -> N
     custom = {name: value for name, value in bucket.items() if name not in fields | set(spec.also)}
 
     limits = spec.limits
+    for text in texts_in(payload["traits"]) if not spec.hash else ():
+        assert limits.text is None or length(text, limits.text.unit) <= limits.text.max
     assert limits.traits is None or len(bucket) <= limits.traits
     for name, value in custom.items():
         assert limits.name is None or length(name, limits.name.unit) <= limits.name.max

@@ -310,6 +310,25 @@ def test_limits_cut_or_drop_as_they_say() -> None:
     assert sent == {"abcde": "äö", "d": {}, "e": 1}
 
 
+@pytest.mark.parametrize(
+    ("preset", "traits", "sent"),
+    [
+        ("mixpanel", {"email": ["a@x.io"], "plan": "pro"}, {"plan": "pro"}),
+        ("mixpanel", {"name": "x" * 256, "plan": "pro"}, {"plan": "pro"}),
+        ("mixpanel", {"avatar": True, "address": {"city": 5}}, {"$city": "5"}),
+        ("salesforce", {"email": "a@x.io", "title": "x" * 200}, {"Title": "x" * 128}),
+    ],
+)
+def test_a_field_of_its_own_takes_text_of_its_length_only(
+    preset: str, traits: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    """Half an address is another address; a list where text belongs is an error at the vendor."""
+    found = traits_of(preset, traits)
+
+    assert {name: found.get(name) for name in sent} == sent
+    assert len(found) == len(sent) + 3 * (preset == "salesforce")
+
+
 @pytest.mark.parametrize("value", [5, {"to": 5}, {"to": ["a", 1]}, ["a"], True])
 def test_a_field_that_is_no_name_is_refused(value: Any) -> None:
     """YAML makes numbers and lists of what looks like them."""
