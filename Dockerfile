@@ -4,11 +4,13 @@
 #   docker run --init -v ./resolver.yaml:/etc/resolver/resolver.yaml:ro identity-resolver
 
 FROM python:3.12-slim AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY resolver resolver
-RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
+# The hooks compile the hot path.
+RUN HATCH_BUILD_HOOKS_ENABLE=1 pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
  && python -m venv /opt/resolver \
  && /opt/resolver/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[registry]"
 

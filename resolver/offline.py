@@ -72,10 +72,15 @@ def count_lines(paths: list[Path]) -> int | None:
 
 def _lines_of(path: Path) -> Iterator[Line]:
     if path == STDIN:
-        yield from (Line("stdin", number, raw) for number, raw in enumerate(sys.stdin.buffer, 1))
+        yield from _numbered("stdin", sys.stdin.buffer)
         return
     with _opened(path) as file:
-        yield from (Line(str(path), number, raw) for number, raw in enumerate(file, 1))
+        yield from _numbered(str(path), file)
+
+
+def _numbered(name: str, file: Iterable[bytes]) -> Iterator[Line]:
+    """A file's lines without their ends."""
+    return (Line(name, number, raw.rstrip(b"\r\n")) for number, raw in enumerate(file, 1))
 
 
 def _opened(path: Path) -> BinaryIO:

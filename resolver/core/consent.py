@@ -35,10 +35,10 @@ def read_integrations(stated: Any) -> tuple[str, dict[str, Any], bool]:
         if not isinstance(value, bool | dict | list):
             odd = True
         if key == "all":
-            everybody = value is not False
+            everybody = everybody and value is not False
             continue
         named[key] = named.get(key, True) and value is not False
-        if value and isinstance(value, dict | list):
+        if isinstance(value, dict):
             options[key] = value
     return restriction_text(everybody, named), options, odd
 

@@ -46,7 +46,7 @@ SEEN = "s"
 """The mark of an event that counts as activity; its value is the event's context, as JSON text:
 nobody looks into it on its way, so it is neither taken apart nor put together."""
 QUIET = "q"
-"""The mark of an identified event that says somebody exists, and is no activity."""
+"""The mark of an event that says somebody exists, and is no activity."""
 DEVICE = "a"
 """The mark prefix under which an event states its anonymousId (``aanon:…``)."""
 OPTIONS = "i"
@@ -240,7 +240,7 @@ def _marks(raw: RawEvent, anon: str, identity: str, options: dict[str, Any]) -> 
     marks: dict[str, Any] = {}
     if raw.active is not False:
         marks[SEEN] = raw.seen
-    elif identity:
+    else:
         marks[QUIET] = None
     if anon and identity:
         marks[DEVICE + anon] = None

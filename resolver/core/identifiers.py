@@ -16,6 +16,7 @@ BYTES_MAX = 255
 """Longest identifier in UTF-8 bytes: the column width most destinations allow."""
 
 EMAIL_FORM = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+"""Quadratic in the dots after the @: only for texts that are short enough to be an id."""
 ZEROS_FORM = re.compile(r"[0-]+")
 TEMPLATE_FORM = re.compile(r"\{\{.*\}\}|\$\{.*\}|%s|<.*>", re.DOTALL)
 CONTROL_FORM = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -146,8 +147,10 @@ def illegal_reason(value: str, kind: Kind, illegal: IllegalValues) -> str | None
 
 def kind_of_user(raw: object) -> Kind:
     """The kind of a userId: an address where the whole of it is one."""
-    if type(raw) is str and "@" in raw and EMAIL_FORM.fullmatch(raw.strip()):
-        return Kind.EMAIL
+    if type(raw) is str and "@" in raw:
+        value = raw.strip()
+        if len(value) <= BYTES_MAX and EMAIL_FORM.fullmatch(value):
+            return Kind.EMAIL
     return Kind.USER
 
 

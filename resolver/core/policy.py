@@ -11,6 +11,10 @@ from typing import Any
 from resolver.core.values import Stamp
 
 PATH_SEPARATOR = "\x1f"
+EMPTY_OBJECT = "\x1e"
+"""The leaf that says "an empty object stood here": a register apart from that of the null or the
+value which it does not take back.
+"""
 
 
 class Precedence(StrEnum):
@@ -65,7 +69,7 @@ class Policy:
             return (1, _Reversed(stamp))
         size, amount = _size(value)
         if rule is Precedence.MIN:
-            return (1, -size, _Reversed(amount), stamp)
+            return (1, size, _Reversed(amount), stamp)
         return (1, size, amount, stamp)
 
 
@@ -88,7 +92,9 @@ class _Reversed:
 
 
 def _size(value: Any) -> tuple[int, Any]:
-    """Numbers compare as numbers and texts as texts; anything else ties and the stamp decides."""
+    """Numbers compare as numbers and texts as texts, numbers before texts; anything else loses to
+    both, and ties: the stamp decides.
+    """
     if isinstance(value, int | float) and not isinstance(value, bool):
         return 2, value
     if isinstance(value, str):
@@ -97,9 +103,11 @@ def _size(value: Any) -> tuple[int, Any]:
 
 
 def _split_into(registers: dict[str, Any], path: str, value: Any) -> None:
-    if not isinstance(value, dict) or not value:
+    if not isinstance(value, dict):
         registers[path] = value
         return
+    if not value:
+        registers[path + PATH_SEPARATOR + EMPTY_OBJECT] = value
     for name, inner in value.items():
         _split_into(registers, path + PATH_SEPARATOR + name, inner)
 
@@ -117,9 +125,7 @@ def assemble(leaves: list[tuple[Any, str, Any]]) -> dict[str, Any]:
             place = inner
         if value is None:
             place.pop(name, None)
-        elif value == {} and isinstance(place.get(name), dict):
-            continue
-        else:
+        elif name != EMPTY_OBJECT:
             place[name] = dict(value) if isinstance(value, dict) else value
     return {name: _in_order(value) for name, value in traits.items()}
 

@@ -32,7 +32,8 @@ DEVICE_PREFIX = len(DEVICE + ANON)
 class Profile:
     """A person as one audience sees them; instants in microseconds, None while never active.
 
-    ``context`` is the JSON text of an object, as the latest permitted event stated it.
+    ``context`` is the JSON text of an object, as the latest permitted event stated it; ``options``
+    are by destination key, the latest last.
     """
 
     __slots__ = (
@@ -107,7 +108,7 @@ def shown(record: Record, identifier: str, audience: Audience, policy: Policy) -
     view = _view(record, identifier, audience)
     if view is None:
         return None
-    return _traits_of(view, policy), sorted(view.merged)
+    return _traits_of(view, policy), view.merged
 
 
 def _project_device(
@@ -163,6 +164,9 @@ def _add_source(view: View, source: str, contribution: Contribution, audience: A
         view.anonymous = _merged(view.anonymous, unstated)
     if stated or unstated:
         view.merged.append(source)
+    if source[0] == EMAIL[0]:
+        through = {mark[1:] for one in unstated for mark in one.marks if mark[0] == DEVICE}
+        view.merged.extend(sorted(through))
 
 
 def _merged(left: list[Statement], right: list[Statement]) -> list[Statement]:
@@ -191,7 +195,7 @@ def _project_person(
         profile.anonymous_id = max((stamp, anon) for anon, stamp in devices.items())[1]
     profile.emails = sorted(view.emails)
     profile.first_seen_us = _first_seen(person, audience)
-    profile.merged = sorted(view.merged)
+    profile.merged = sorted(set(view.merged))
     return profile
 
 
@@ -249,6 +253,7 @@ def _fold_marks(statements: list[Statement], profile: Profile) -> dict[str, Stam
             elif mark[0] == DEVICE:
                 devices[mark[DEVICE_PREFIX:]] = statement.stamp
             elif mark[0] == OPTIONS:
+                profile.options.pop(mark[1:], None)
                 profile.options[mark[1:]] = value
     return devices
 

@@ -93,9 +93,7 @@ class Contract:
 
         BadEvent where a field does not fit; an integer beyond 64 bits becomes a string.
         """
-        wrapped = {
-            name: wrap(payload[name], 1) for name, wrap, _ in self._fields if name in payload
-        }
+        wrapped = {name: wrap(payload[name]) for name, wrap, _ in self._fields if name in payload}
         out = io.BytesIO()
         try:
             fastavro.schemaless_writer(out, self.schema, wrapped)
@@ -208,35 +206,37 @@ def _fingerprint(plain: Any) -> bytes:
 
 def _converters(
     declared: Any,
-) -> tuple[Callable[[Any, int], Any], Callable[[Any, int, list[str]], Any]]:
-    """How values of a contract's field become Avro's and back; plain fields stay as they are."""
+) -> tuple[Callable[[Any], Any], Callable[[Any, int, list[str]], Any]]:
+    """How values of a contract's field become Avro's and back; plain fields stay as they are.
+
+    What is read is held to the bounds of an event. What is written was read before: a profile of
+    many events may have more traits than one event may.
+    """
     branches = declared if isinstance(declared, list) else [declared]
     for branch in branches:
         if branch == JSON_NAME:
             return _wrap, _unwrap
         if isinstance(branch, dict) and branch["type"] == "map":
             return _wrap_map, _unwrap_map
-    return (lambda value, _: value), (lambda value, _, __: value)
+    return (lambda value: value), (lambda value, _, __: value)
 
 
-def _wrap(value: Any, depth: int) -> dict[str, Any]:
+def _wrap(value: Any) -> dict[str, Any]:
     kind = type(value)
     if kind is dict:
-        members = [{"name": k, "value": v} for k, v in _wrap_map(value, depth).items()]
+        members = [{"name": k, "value": v} for k, v in _wrap_map(value).items()]
         return {"value": (JSON_OBJECT, {"members": members})}
     if kind is list:
-        _check(depth + 1, value)
-        return {"value": [_wrap(element, depth + 1) for element in value]}
+        return {"value": [_wrap(element) for element in value]}
     if kind is int and not LONG_MIN <= value <= LONG_MAX:
         return {"value": str(value)}
     return {"value": value}
 
 
-def _wrap_map(value: Any, depth: int) -> Any:
+def _wrap_map(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    _check(depth + 1, value)
-    return {name: _wrap(member, depth + 1) for name, member in value.items()}
+    return {name: _wrap(member) for name, member in value.items()}
 
 
 def _unwrap(wrapped: Any, depth: int, found: list[str]) -> Any:

@@ -33,8 +33,6 @@ AHEAD = 2
 COMMIT_KEPT_S = 30 * 24 * 3600
 """How long a commit is remembered: a record in doubt for a month is at worst emitted again."""
 VERSION_BYTES = 8
-NAMES_MAX = 100_000
-"""Names of records remembered between the requests of a batch."""
 TIMEOUTS = {"socket_timeout": 10, "socket_connect_timeout": 5, "retry": Retry(NoBackoff(), 0)}
 """Seconds; waiting and trying again is the worker's, which stays in its group meanwhile."""
 FAILURES = (RedisError, RedisClusterException)
@@ -56,7 +54,7 @@ class RedisStore:
         package = files("resolver.edges")
         self._swap_script = client.register_script((package / "swap.lua").read_text())
         self._versions_script = client.register_script((package / "versions.lua").read_text())
-        self._names: dict[str, str] = {}
+        self._homes = [f"{prefix}{{{shard:x}}}" for shard in range(SHARDS)]
         self._wire: Any = None
         if cluster:
             client.user_on_connect_func = self._count_connection
@@ -110,13 +108,7 @@ class RedisStore:
 
     def name(self, key: str) -> str:
         """Where a record lies."""
-        name = self._names.get(key)
-        if name is None:
-            if len(self._names) >= NAMES_MAX:
-                self._names.clear()
-            name = f"{self.prefix}{{{crc32(key.encode()) % SHARDS:x}}}{key}"
-            self._names[key] = name
-        return name
+        return self._homes[crc32(key.encode()) % SHARDS] + key
 
     def _count_connection(self, _: Any) -> None:
         self.generation += 1

@@ -241,7 +241,7 @@ def test_the_deepest_legal_event_passes_both_ways() -> None:
 
     assert same(CODEC.decode(CODEC.encode(padded))["traits"], padded["traits"])
     with pytest.raises(BadEvent, match="too_large"):
-        CODEC.encode(nested(33))
+        CODEC.decode(CODEC.encode(nested(33)))
 
 
 def test_a_long_truncated_event_is_undecodable() -> None:

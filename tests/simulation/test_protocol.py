@@ -8,19 +8,9 @@ import os
 
 import pytest
 
-from tests.simulation.variants import SWITCHED_OFF
-from tests.simulation.world import Rules, World
+from tests.simulation.world import Rules, live
 
 SEEDS = int(os.environ.get("RESOLVER_SEEDS", "600"))
-SEEDS_TO_FAIL_MAX = 8_000
-"""The rarest failure shows in one history of four hundred: this many miss it one time in e^20."""
-
-
-def live(seed: int, rules: Rules, *, exactly_once: bool = True) -> tuple[World, list[str]]:
-    """A history from its seed, and where its end is not the fold of its events."""
-    world = World(seed, rules, exactly_once=exactly_once)
-    world.run(workers=2 + seed % 2)
-    return world, world.differences()
 
 
 @pytest.mark.parametrize("exactly_once", [True, False], ids=["exactly once", "at least once"])
@@ -31,16 +21,6 @@ def test_every_history_ends_as_the_fold_of_its_events(exactly_once: bool) -> Non
     for seed in [int(chosen)] if chosen else range(SEEDS):
         _, wrong = live(seed, Rules(), exactly_once=exactly_once)
         assert not wrong, f"RESOLVER_SEED={seed}: {wrong}"
-
-
-@pytest.mark.parametrize("rule", SWITCHED_OFF)
-def test_each_rule_of_the_protocol_is_needed(rule: str) -> None:
-    """A simulation that passes without a rule cannot see what the rule is for."""
-    seeds = range(SEEDS_TO_FAIL_MAX)
-
-    failing = next((seed for seed in seeds if live(seed, SWITCHED_OFF[rule])[1]), None)
-
-    assert failing is not None, f"no history failed although {rule}"
 
 
 def test_a_seed_replays_its_history() -> None:

@@ -334,3 +334,10 @@ def event(chance: random.Random) -> dict[str, Any]:
     if chance.random() < 0.5 or "anonymousId" not in stated:
         stated["userId"] = chance.choice(("u", "v", "e@x.io"))
     return stated
+
+
+def live(seed: int, rules: Rules, *, exactly_once: bool = True) -> tuple[World, list[str]]:
+    """A history from its seed, and where its end is not the fold of its events."""
+    world = World(seed, rules, exactly_once=exactly_once)
+    world.run(workers=2 + seed % 2)
+    return world, world.differences()
