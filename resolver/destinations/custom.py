@@ -14,7 +14,7 @@ from resolver.destinations.forms import (
     scalar,
     to_text,
 )
-from resolver.destinations.names import cut, fits
+from resolver.destinations.names import cut, fits, surely_fits
 from resolver.destinations.rules import Bound, Limits, ValueRules
 from resolver.destinations.vocabulary import Beyond, Deeper, Lists, Objects, Reason
 
@@ -93,8 +93,10 @@ class Values:
         return chain([step for step in steps if step is not None])
 
     def _limit(self, bound: Bound) -> Convert:
+        surely = surely_fits(bound)
+
         def limited(text: Any) -> Any:
-            if type(text) is not str or fits(text, bound):
+            if type(text) is not str or len(text) <= surely or fits(text, bound):
                 return text
             if bound.beyond is Beyond.DROP:
                 return Reason.TOO_LONG

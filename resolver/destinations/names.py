@@ -12,7 +12,7 @@ HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 GAP = re.compile(r"[\s_-]+")
 NOT_COLUMN = re.compile(r"[^A-Za-z0-9]+")
 BYTES_OF_CHARACTER = 4
-"""The most that UTF-8 takes: text this much shorter than a limit is not measured."""
+"""The most that UTF-8 takes."""
 DIGIT_EDGE = re.compile(r"(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
 
 
@@ -48,11 +48,14 @@ def length(text: str, unit: Unit) -> int:
     return len(text) if unit is Unit.CHARACTERS else len(text.encode())
 
 
+def surely_fits(bound: Bound) -> int:
+    """The characters of text that is within a limit without being measured."""
+    return bound.max if bound.unit is Unit.CHARACTERS else bound.max // BYTES_OF_CHARACTER
+
+
 def fits(text: str, bound: Bound) -> bool:
-    """Whether text is within a limit; it is measured only where it may not be."""
-    if bound.unit is Unit.CHARACTERS:
-        return len(text) <= bound.max
-    return len(text) <= bound.max // BYTES_OF_CHARACTER or length(text, bound.unit) <= bound.max
+    """Whether text is within a limit."""
+    return len(text) <= surely_fits(bound) or length(text, bound.unit) <= bound.max
 
 
 def cut(text: str, bound: Bound) -> str:

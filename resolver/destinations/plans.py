@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from resolver.core.traits import INNER_NAMES, STRING_TRAITS
 from resolver.destinations.custom import Values
-from resolver.destinations.forms import Convert, chain, converter_of
-from resolver.destinations.names import fits, name_rule
+from resolver.destinations.forms import CONVERTERS, Convert, chain, converter_of
+from resolver.destinations.names import fits, name_rule, surely_fits
 from resolver.destinations.rules import Bound, FieldRule
 from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import Form, Hash, Objects, Reason
@@ -140,9 +140,11 @@ class Plans:
         """
         if hashed is not None:
             return converter_of(rule.form, hashed)
+        bound = self.spec.limits.text
+        if text and not rule.form and rule.max is None:
+            return _text_converter(bound)
         forms = (Form.PLAIN_TEXT,) if text and not rule.form else rule.form
         steps = [converter_of(forms)]
-        bound = self.spec.limits.text
         if rule.max is not None:
             steps.append(self._cutter(rule.max))
         elif bound is not None:
@@ -255,6 +257,23 @@ class Plans:
                 yield from self._leaves(path, member, further)
             elif member is not None:
                 yield path, member
+
+
+def _text_converter(bound: Bound | None) -> Convert:
+    """Text, or a number as text, within the limit: most fields, so all of it in one step."""
+    plain = CONVERTERS[Form.PLAIN_TEXT]
+    if bound is None:
+        return lambda value: value if type(value) is str else plain(value)
+    surely = surely_fits(bound)
+
+    def convert(value: Any) -> Any:
+        if type(value) is not str:
+            value = plain(value)
+            if type(value) is Reason:
+                return value
+        return value if len(value) <= surely or fits(value, bound) else Reason.TOO_LONG
+
+    return convert
 
 
 def _limiter(bound: Bound) -> Convert:
