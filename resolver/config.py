@@ -5,12 +5,9 @@ Every mistake is named with its place before anything connects.
 
 import os
 import re
-from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.functional_validators import AfterValidator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -20,12 +17,23 @@ from resolver.core.events import Reading
 from resolver.core.identifiers import IllegalValues, Kind
 from resolver.core.policy import Policy, Precedence
 from resolver.core.traits import canonical_name
+from resolver.destinations.catalogue import load_preset
+from resolver.destinations.presets import expanded, own_preset
 from resolver.destinations.spec import TOPIC_FORM, DestinationSpec, Format
 from resolver.errors import ConfigError
+from resolver.yaml_text import (
+    Place,
+    cause,
+    line_of,
+    model_at,
+    nearest,
+    parse_yaml,
+    place_of,
+    read_yaml,
+    suggestion,
+)
 
 ENVIRONMENT = "RESOLVER_"
-NEAR = 0.75
-"""Likeness from which a misspelt key is worth a suggestion: one slip in four letters."""
 HOST_FORM = r"([A-Za-z]+://)?(\[[0-9a-fA-F:.]+\]|[^\s,:/@]+)(:[0-9]{1,5})?"
 DECIDED = {
     "bootstrap.servers": "say kafka.brokers",
@@ -181,6 +189,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     inputs: tuple[InputTopic, ...] = (InputTopic(topic="identify"),)
     destinations: tuple[DestinationSpec, ...] = (DestinationSpec(name="profiles"),)
+    presets: Path | None = None
     changelog: Topic = "resolver.changelog"
     dead_letters: Topic = "resolver.dead-letters"
     delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
@@ -201,6 +210,15 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment beats the file, which arrives as arguments."""
         return (env_settings, init_settings)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start_from_own_presets(cls, stated: Any) -> Any:
+        """Merges presets of the owner's folder; those that come along merge themselves."""
+        folder, listed = stated.get("presets"), stated.get("destinations")
+        if not folder or not isinstance(listed, list | tuple):
+            return stated
+        return {**stated, "destinations": [_expanded(one, Path(str(folder))) for one in listed]}
 
     @model_validator(mode="after")
     def _topics_are_distinct(self) -> "Settings":
@@ -235,14 +253,24 @@ class Settings(BaseSettings):
         )
 
 
+def _expanded(stated: Any, folder: Path) -> Any:
+    """A destination with the preset it starts from, which is checked by itself first."""
+    name = stated.get("preset") if isinstance(stated, dict) else None
+    if not isinstance(name, str) or own_preset(name, folder) is None:
+        return stated
+    load_preset(name, folder)
+    return expanded(stated, folder)
+
+
 def load_settings(path: Path | None = None, **flags: Any) -> Settings:
     """The settings of a file with the environment and flags on top; raises ConfigError.
 
     Flags are sections by name: ``load_settings(path, kafka={"brokers": "…"})``; None is no flag.
     """
-    text = _read(path) if path is not None else ""
-    stated, lines = _parse(text, path), _lines(text, path)
+    stated, lines = read_yaml(path) if path is not None else parse_yaml("", None)
     _check_environment()
+    if path is not None and isinstance(stated.get("presets"), str):
+        stated["presets"] = str(path.parent / stated["presets"])
     try:
         settings = Settings(**stated)
     except ValidationError as error:
@@ -264,72 +292,19 @@ def _with_flags(settings: Settings, flags: dict[str, Any]) -> Settings:
         except ValidationError as error:
             mistake = error.errors()[0]
             raise ConfigError(
-                f"the flag for {name}.{mistake['loc'][0]}: {_cause(mistake)}"
+                f"the flag for {name}.{mistake['loc'][0]}: {cause(mistake)}"
             ) from error
     return settings.model_copy(update=changed)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from error
-
-
-def _parse(text: str, path: Path | None) -> dict[str, Any]:
-    try:
-        stated = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        raise ConfigError(f"{path}{line}: not YAML: {getattr(error, 'problem', error)}") from error
-    if not isinstance(stated, dict | None):
-        raise ConfigError(f"{path}:1: the file must hold keys and values, such as 'kafka:'")
-    return {str(name): value for name, value in (stated or {}).items() if value is not None}
-
-
-def _lines(text: str, path: Path | None) -> dict[tuple[str, ...], int]:
-    """The line of each key, by its path; raises ConfigError where a key stands twice."""
-    lines: dict[tuple[str, ...], int] = {}
-    waiting: list[tuple[yaml.Node | None, tuple[str, ...]]] = [(yaml.compose(text), ())]
-    seen: set[int] = set()
-    while waiting:
-        node, place = waiting.pop()
-        if node is None or id(node) in seen:
-            continue
-        seen.add(id(node))
-        lines.setdefault(place, node.start_mark.line + 1)
-        for name, start, value in _inside(node):
-            inner = (*place, name)
-            if inner in lines:
-                raise ConfigError(
-                    f"{path}:{start}: {'.'.join(inner)}: it stands on line {lines[inner]} already"
-                )
-            lines[inner] = start
-            waiting.append((value, inner))
-    return lines
-
-
-def _inside(node: yaml.Node) -> Iterator[tuple[str, int, yaml.Node]]:
-    """(key or place, line, value) of everything in a mapping or a list."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield str(key.value), key.start_mark.line + 1, value
-    elif isinstance(node, yaml.SequenceNode):
-        for place, value in enumerate(node.value):
-            yield str(place), value.start_mark.line + 1, value
 
 
 def _check_environment() -> None:
     """Names a variable that looks like a setting and is none; others may share the prefix."""
     for variable in (one for one in sorted(os.environ) if one.upper().startswith(ENVIRONMENT)):
         place = tuple(variable[len(ENVIRONMENT) :].lower().split("__"))
-        model = _model_of(place[:-1])
+        model = model_at(place[:-1], Settings)
         if model is None:
             place, model = place[:1], Settings
-        near = _nearest(place)
+        near = nearest(place, Settings)
         if place[-1] not in model.model_fields and (near or len(place) > 1):
             raise ConfigError(f"environment variable {variable}: there is no such setting{near}")
 
@@ -344,57 +319,14 @@ def _variable_of(place: tuple[str, ...]) -> str | None:
     return None
 
 
-def _sentences(error: ValidationError, path: Path | None, lines: dict[tuple[str, ...], int]) -> str:
+def _sentences(error: ValidationError, path: Path | None, lines: dict[Place, int]) -> str:
     """One line per mistake: file and line or variable, key, what is wrong, the nearest key."""
     found: dict[str, int] = {}
     for mistake in error.errors():
-        place = tuple(str(part) for part in mistake["loc"] if part != "[key]")
-        known = place
-        while known and known not in lines:
-            known = known[:-1]
-        line, variable = lines.get(known, 0), _variable_of(place)
+        place = place_of(mistake)
+        line, variable = line_of(place, lines), _variable_of(place)
         where = f"{path}:{line}" if path is not None and line else "the settings"
         where = f"environment variable {variable}" if variable else where
         about = f"{where}: {'.'.join(place)}" if place else where
-        near = _nearest(place) if mistake["type"] == "extra_forbidden" else ""
-        found[f"{about}: {_cause(mistake)}{near}"] = line
+        found[f"{about}: {cause(mistake)}{suggestion(mistake, Settings)}"] = line
     return "\n".join(sorted(found, key=lambda sentence: found[sentence]))
-
-
-CAUSES = {
-    "extra_forbidden": "there is no such key",
-    **dict.fromkeys(("model_type", "dict_type"), "it should hold keys and values"),
-    "tuple_type": "it should be a list: [a, b], or a line '- a' for each",
-    "missing": "it is missing",
-    "too_short": "it should not be empty",
-}
-
-
-def _cause(mistake: Any) -> str:
-    """What is wrong, in words that do not speak of Python."""
-    cause = str(mistake["msg"]).removeprefix("Value error, ").replace("Input should", "it should")
-    return CAUSES.get(mistake["type"], cause)
-
-
-def _model_of(place: tuple[str, ...]) -> Any:
-    """The section at a place; None where there is none."""
-    model: Any = Settings
-    for part in filter(str.isidentifier, place):
-        field = model.model_fields.get(part) if model else None
-        model = next(_models(field.annotation), None) if field else None
-    return model
-
-
-def _models(annotation: Any) -> Iterator[Any]:
-    """The sections that an annotation speaks of."""
-    if hasattr(annotation, "model_fields"):
-        yield annotation
-    for argument in getattr(annotation, "__args__", ()):
-        yield from _models(argument)
-
-
-def _nearest(place: tuple[str, ...]) -> str:
-    """``; did you mean …?`` for a misspelt key."""
-    model = _model_of(place[:-1])
-    near = get_close_matches(place[-1], model.model_fields, 1, NEAR) if model else []
-    return f"; did you mean {near[0]!r}?" if near else ""

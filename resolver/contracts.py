@@ -55,6 +55,16 @@ class ProfileSection(BaseModel):
     caused_by: str | None = Field(None, description="messageId of the event.")
 
 
+class AliasEvent(BaseModel):
+    """Somebody who was known by another id."""
+
+    model_config = MODEL_CONFIG
+
+    type: str = "alias"
+    previous_id: str
+    user_id: str
+
+
 class ResolvedProfile(BaseModel):
     """A resolved profile as one destination sees it: the value of a destination's topic."""
 
@@ -68,7 +78,10 @@ class ResolvedProfile(BaseModel):
     traits: dict[str, JsonValue] = {}
     context: dict[str, JsonValue] = {}
     integrations: dict[str, JsonValue] = {}
+    identity: dict[str, JsonValue] = Field({}, description="The vendor's own ids.")
     profile: ProfileSection
+    unset: list[str] = Field([], description="Fields of traits that were removed.")
+    aliases: list[AliasEvent] = Field([], description="To be sent before the profile.")
 
 
 def parse(value: bytes | None) -> ResolvedProfile | None:
@@ -85,9 +98,15 @@ def read(payload: dict[str, Any] | None) -> ResolvedProfile | None:
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """JSON Schema by file name, as published in ``schemas/``."""
+    """JSON Schema by file name, as published in ``schemas/``.
+
+    Needs the whole package: that of a destination's specification is among them.
+    """
+    from resolver.destinations.spec import DestinationSpec
+
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {
+        "destination.schema.json": dialect | DestinationSpec.model_json_schema(),
         "identify.schema.json": dialect | IdentifyEvent.model_json_schema(),
         "resolved_profile.schema.json": dialect | ResolvedProfile.model_json_schema(),
     }

@@ -12,6 +12,7 @@ from typing import Any
 from resolver import wiring
 from resolver.batch import Batch
 from resolver.config import Settings, load_settings
+from resolver.destinations.spec import DestinationSpec
 from resolver.edges import embedded
 from resolver.edges.kafka_tools import KafkaTools
 from resolver.errors import Unavailable
@@ -67,10 +68,15 @@ class Outcome:
 class Topic:
     """One destination's topic: how many records it holds, and the last of every key."""
 
-    name: str
+    spec: DestinationSpec
     records: int = 0
     tombstones: int = 0
     last: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The topic's name."""
+        return self.spec.topic
 
     @property
     def profiles(self) -> dict[str, dict[str, Any]]:
@@ -91,7 +97,7 @@ def run_demo(say: Callable[[str], None]) -> Outcome:
             embedded.create_topics(brokers, wiring.wanted_topics(settings))
             sample = samples / "identify.jsonl"
             sent = wiring.send(settings, [sample], lambda _: None)
-        say(f"{sent} identify events of a real SDK sent to topic {settings.inputs[0].topic}")
+        say(f"{sent} identify events as an SDK states them sent to {settings.inputs[0].topic}")
         tally, seconds = resolve_all(settings, sent)
         say("resolved; reading what every destination received")
         tools = KafkaTools(wiring.client_options(settings))
@@ -136,7 +142,7 @@ def read_topics(settings: Settings, tools: KafkaTools) -> dict[str, Topic]:
     """Every destination's topic from its beginning."""
     topics = {}
     for spec in settings.destinations:
-        topic = topics[spec.name] = Topic(spec.topic)
+        topic = topics[spec.name] = Topic(spec)
         for record in tools.read(spec.topic, follow=False, from_start=True):
             topic.records += 1
             topic.tombstones += record.value is None

@@ -12,10 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from resolver.demo import Outcome
+from resolver.destinations.shape import Shape
+from resolver.destinations.vocabulary import Reason
 
 IDS_SHOWN = 8
 """Characters of an anonymousId that tell it from the others of the sample."""
 VALUE_MAX = 28
+WITHHELD = "[red]withheld[/]"
 NEXT = """\
 Try it on your own events, without Kafka or Redis:
   {resolver} resolve events.jsonl
@@ -106,40 +109,73 @@ def topics_table(outcome: Outcome) -> Table:
 
 
 def telling_person(outcome: Outcome) -> str:
-    """The identified person whom destinations see most differently; empty if there is nobody."""
+    """The identified person of whom most is withheld; empty if there is nobody."""
     everything = outcome.topics["profiles"].profiles
+    shapes = shapes_of(outcome)
 
-    def difference(key: str) -> tuple[int, int]:
-        views = [topic.profiles.get(key) for topic in outcome.topics.values()]
-        known = [len(view["traits"]) for view in views if view is not None]
-        return max(known) - min(known), max(known)
+    def withheld(key: str) -> tuple[int, int]:
+        rows = rows_of(outcome, shapes, key)
+        return sum(row.count(WITHHELD) for row in rows if len(set(row)) > 1), len(rows)
 
-    return max((key for key in everything if everything[key]["userId"]), key=difference, default="")
+    def is_known(key: str) -> bool:
+        return all(key in topic.profiles for topic in outcome.topics.values())
+
+    return max(filter(is_known, everything), key=withheld, default="")
+
+
+def shapes_of(outcome: Outcome) -> dict[str, Shape]:
+    """What makes each destination's payloads."""
+    return {name: Shape(topic.spec) for name, topic in outcome.topics.items()}
 
 
 def person_table(outcome: Outcome, key: str) -> Table:
-    """One person as every destination sees them: its own names, what it may see."""
+    """One person as every destination sees them: its own names and formats, what it may see."""
     table = Table(
         title=f"One person, {key}, as each destination sees them",
         title_justify="left",
-        caption="withheld: the event that said it excluded this destination.",
+        caption="withheld: the event that said it excluded this destination.\n"
+        "no place: the destination has none; `resolver explain NAME FILE` tells of each field.",
         caption_justify="left",
     )
-    rows: dict[str, dict[str, str]] = {}
-    for destination, topic in outcome.topics.items():
+    for destination in outcome.topics:
         table.add_column(destination, overflow="fold")
-        profile = topic.profiles.get(key) or {"traits": {}}
-        for name, value in profile["traits"].items():
-            cell = f"[dim]{name}[/] {short(value)}"
-            rows.setdefault(plain(name), {})[destination] = cell
-    for cells in rows.values():
-        table.add_row(*(cells.get(one, "[red]withheld[/]") for one in outcome.topics))
+    for row in rows_of(outcome, shapes_of(outcome), key):
+        table.add_row(*row)
     return table
 
 
-def plain(name: str) -> str:
-    """A trait's name without its destination's spelling: first_name, $firstName → firstname."""
-    return "".join(filter(str.isalnum, name)).lower()
+def rows_of(outcome: Outcome, shapes: dict[str, Shape], key: str) -> list[list[str]]:
+    """A row for each trait of a person, a cell for each destination."""
+    stated = outcome.topics["profiles"].profiles[key]["traits"]
+    return [
+        [
+            cell_of(shapes[name], trait, value, topic.profiles.get(key))
+            for name, topic in outcome.topics.items()
+        ]
+        for trait, value in stated.items()
+    ]
+
+
+def cell_of(shape: Shape, trait: str, value: Any, profile: dict[str, Any] | None) -> str:
+    """A trait where and as a destination received it, or why it did not."""
+    lines = []
+    for path, made in shape.trace(trait, value):
+        if type(made) is Reason:
+            continue
+        there, received = found_at(profile["traits"] if profile else {}, path)
+        if not there:
+            return WITHHELD
+        lines.append(f"[dim]{'.'.join(path)}[/] {short(received)}")
+    return "\n".join(lines) or "[yellow]no place[/]"
+
+
+def found_at(traits: Any, path: tuple[str, ...]) -> tuple[bool, Any]:
+    """Whether there is a field, and its value."""
+    for name in path:
+        if not isinstance(traits, dict) or name not in traits:
+            return False, None
+        traits = traits[name]
+    return True, traits
 
 
 def short(value: Any) -> str:

@@ -17,7 +17,7 @@ from resolver.core.ownership import owned_statements
 from resolver.core.policy import PATH_SEPARATOR
 from resolver.core.profiles import project
 from resolver.core.times import iso_utc
-from resolver.core.values import Device, Person, Record, Statement
+from resolver.core.values import Device, Person, Record, Statement, read_stamp
 from resolver.edges.redis_store import RedisStore
 from resolver.errors import ConfigError, Unavailable
 from resolver.offline import as_line
@@ -105,7 +105,7 @@ def _ranked(name: str, said: list[tuple[str, str, Statement]], shown: Any) -> di
 
 
 def _said(name: str, source: str, tier: str, statement: Statement) -> dict[str, Any]:
-    eff, _, offset, partition, topic = statement.stamp
+    eff, _, offset, partition, topic = read_stamp(statement.stamp)
     return {
         "value": statement.traits[name],
         "from": source,

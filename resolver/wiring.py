@@ -1,27 +1,22 @@
 """The only place where concrete classes meet: settings in, running parts out."""
 
-import json
 import logging
 import os
 import signal
 import socket
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from resolver.assembly import Parts, assemble
 from resolver.config import Settings
 from resolver.core.events import PlainEvent, RawEvent, Warned
-from resolver.destinations.shape import Shape
-from resolver.destinations.spec import DestinationSpec, Format, Payload
-from resolver.edges.avro_codec import Contract, RegistryCodec, SingleObjectCodec
-from resolver.edges.avro_format import AvroFormatter, split_contract
+from resolver.destinations.vocabulary import Format
+from resolver.edges.avro_codec import AvroCodec
 from resolver.edges.json_codec import JsonDecoder
-from resolver.edges.json_format import JsonFormatter
 from resolver.edges.kafka_tools import (
     KafkaTools,
     Letter,
@@ -34,12 +29,11 @@ from resolver.edges.kafka_tools import (
     replays,
 )
 from resolver.edges.redis_store import RedisStore, connect, connect_sentinel
-from resolver.edges.schema_files import IDENTIFY, RESOLVED_PROFILE, schema_text
+from resolver.edges.schema_files import IDENTIFY, schema_text
 from resolver.edges.state_codec import StateCodec
 from resolver.edges.telemetry import Telemetry, configure_logs, serve
-from resolver.errors import BadEvent, ConfigError, Fault, ResolverError, Unavailable
+from resolver.errors import ConfigError, Fault, ResolverError, Unavailable
 from resolver.inspection import candidates_of, check_store, explain, reaching_store, store_address
-from resolver.joining import Target
 from resolver.offline import (
     Account,
     audience_of,
@@ -51,11 +45,9 @@ from resolver.offline import (
 from resolver.offline import (
     count_lines as count_lines,
 )
-from resolver.ports import Decoder, Formatter
+from resolver.ports import Decoder
+from resolver.targets import build_codec, build_targets, open_registry, profile_reader
 from resolver.worker import Limits, Observer, Worker
-
-if TYPE_CHECKING:
-    from resolver.edges.registry import SchemaRegistry
 
 CLIENT_LOG = logging.getLogger("resolver.kafka_client")
 WORKER = "RESOLVER_WORKER"
@@ -121,6 +113,7 @@ def serve_telemetry(settings: Settings, telemetry: Telemetry, store: RedisStore)
 
 def build_worker(settings: Settings, store: RedisStore, observer: Observer, member: str) -> Worker:
     """A worker of these settings."""
+    watch = observer.watch if isinstance(observer, Telemetry) else None
     exactly_once = settings.delivery == "exactly_once"
     return assemble(
         Parts(
@@ -131,7 +124,7 @@ def build_worker(settings: Settings, store: RedisStore, observer: Observer, memb
             changelog_topic=settings.changelog,
             transactional_id=f"{settings.kafka.group_id}-{member}" if exactly_once else None,
             store=store,
-            targets=build_targets(settings),
+            targets=build_targets(settings, watch),
             observer=observer,
             reading=settings.reading(),
             decoders=build_decoders(settings),
@@ -175,40 +168,10 @@ def client_options(settings: Settings) -> dict[str, Any]:
     return {"bootstrap.servers": settings.kafka.brokers, **settings.kafka.options}
 
 
-def build_targets(settings: Settings) -> list[Target]:
-    """Destinations, compiled."""
-    registry = open_registry(settings)
-    return [
-        Target(spec.name, spec.topic, spec.audience(), build_formatter(spec, registry))
-        for spec in settings.destinations
-    ]
-
-
-def build_formatter(spec: DestinationSpec, registry: "SchemaRegistry | None") -> Formatter:
-    """The destination's payloads in its format."""
-    shape, changes_only = Shape(spec).shape, spec.payload is Payload.CHANGES
-    if spec.format is Format.JSON:
-        return JsonFormatter(shape, changes_only=changes_only)
-    text = schema_text(RESOLVED_PROFILE)
-    stable, revision = map(Contract, split_contract(text))
-    head = build_codec(text, registry, spec.topic).head
-    return AvroFormatter(shape, head, stable, revision, changes_only=changes_only)
-
-
-def build_codec(
-    schema: str, registry: "SchemaRegistry | None", topic: str
-) -> SingleObjectCodec | RegistryCodec:
-    """Avro as the registry frames it, or on its own where there is none."""
-    contract = Contract(schema)
-    if registry is None:
-        return SingleObjectCodec(contract)
-    return RegistryCodec(contract, registry, f"{topic}-value")
-
-
 class AvroDecoder:
     """Raw events of one Avro topic."""
 
-    def __init__(self, codec: SingleObjectCodec | RegistryCodec) -> None:
+    def __init__(self, codec: AvroCodec) -> None:
         self._codec = codec
 
     def decode(self, _: str, value: bytes, warned: list[Warned]) -> RawEvent:
@@ -223,21 +186,6 @@ def build_decoders(settings: Settings) -> dict[str, Decoder]:
         for one in settings.inputs
         if one.format is Format.AVRO
     }
-
-
-def open_registry(settings: Settings) -> "SchemaRegistry | None":
-    """The schema registry, where one is configured."""
-    url = settings.kafka.schema_registry
-    if not url:
-        return None
-    try:
-        with warnings.catch_warnings(record=True):  # its client's client is ageing
-            from resolver.edges.registry import SchemaRegistry
-    except ImportError as error:
-        raise ConfigError(
-            "kafka.schema_registry needs its client: pip install 'identity-resolver[registry]'"
-        ) from error
-    return SchemaRegistry(url)
 
 
 def open_store(settings: Settings) -> RedisStore:
@@ -345,21 +293,6 @@ def tail(settings: Settings, destination: str, *, follow: bool, from_start: bool
     for record in tools.read(spec.topic, follow=follow, from_start=from_start):
         key = (record.key or b"").decode(errors="replace")
         yield f"{key}\t{'null' if record.value is None else decode(record.value)}"
-
-
-def profile_reader(settings: Settings, spec: DestinationSpec) -> Any:
-    """Values of a destination's topic as JSON text."""
-    if spec.format is Format.JSON:
-        return lambda value: value.decode(errors="replace")
-    codec = build_codec(schema_text(RESOLVED_PROFILE), open_registry(settings), spec.topic)
-
-    def read(value: bytes) -> str:
-        try:
-            return json.dumps(codec.decode(value), ensure_ascii=False)
-        except BadEvent as fault:
-            return json.dumps({"error": str(fault)})
-
-    return read
 
 
 def show(settings: Settings, identifier: str) -> dict[str, Any]:

@@ -31,6 +31,10 @@ VERBS = [
     "dlq replay",
     "config",
     "config check",
+    "explain",
+    "destinations",
+    "destinations list",
+    "destinations show",
 ]
 NOBODY = "127.0.0.1:1"
 """Port 1: nothing listens there."""

@@ -17,6 +17,8 @@ from pydantic import BaseModel
 
 from resolver.config import SentinelSettings, Settings, load_settings
 from resolver.core.events import Warned
+from resolver.destinations.spec import DestinationSpec
+from resolver.destinations.vocabulary import Reason
 from resolver.edges.telemetry import METRICS, Telemetry
 from resolver.errors import Fault
 
@@ -65,7 +67,7 @@ def test_the_table_of_metrics_is_that_of_the_code() -> None:
     assert text == with_metrics(text), "run: python -m tests.test_docs"
 
 
-@pytest.mark.parametrize("value", [*Fault, *Warned])
+@pytest.mark.parametrize("value", [*Fault, *Warned, *Reason])
 def test_every_value_of_a_label_is_explained(value: str) -> None:
     """A dashboard shows these words; somebody looks them up."""
     assert f"`{value}`" in OPERATIONS.read_text()
@@ -168,9 +170,11 @@ def paths_in(stated: Any, prefix: str = "") -> Iterator[str]:
 
 
 def paths_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Every key that a section takes, dotted."""
+    """Every key that a section takes, dotted; sections of a destination have their own page."""
     for name, field in model.model_fields.items():
         yield prefix + name
+        if model is DestinationSpec:
+            continue
         for inner in models_in(field.annotation):
             yield from paths_of(inner, f"{prefix}{name}.")
 

@@ -1,61 +1,242 @@
-"""A profile in the form one destination takes: compiled once, then a pure function."""
+"""A profile in the form one destination takes: compiled once, then a pure function.
 
-import re
-from functools import lru_cache
+A payload is the envelope that all destinations share, with the destination's own names and
+formats in ``traits`` and the vendor's ids in ``identity``. What a destination cannot take is left
+out and counted by its reason; it never keeps the rest of a profile back.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection
 from typing import Any
 
-from resolver.core.profiles import Profile
+from resolver.core.profiles import NO_CONTEXT, Profile
 from resolver.core.times import iso_utc
-from resolver.core.traits import RESERVED_TRAITS
-from resolver.destinations.spec import Anonymous, Case, DestinationSpec, EmailUserId
+from resolver.destinations.derive import Deriver
+from resolver.destinations.forms import converter_of
+from resolver.destinations.identity import Identity, reader_of
+from resolver.destinations.plans import Places, Plans, Spread
+from resolver.destinations.spec import DestinationSpec
+from resolver.destinations.vocabulary import (
+    Anonymous,
+    Emails,
+    EmailUserId,
+    Form,
+    Hash,
+    OnMerge,
+    Payload,
+    Reason,
+    Removed,
+)
 
-NAMES_REMEMBERED = 16_384
-"""Trait names whose shaped name is kept: far more than a product has, and a bound."""
-HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-GAP = re.compile(r"[\s_-]+")
+Fields = dict[str, Any]
 
 
 class Shape:
-    """What a destination is sent; deterministic, so that equal profiles are equal bytes."""
+    """What a destination is sent; deterministic, so that equal profiles are equal bytes.
+
+    ``left_out`` counts, by reason, what was left out or cut since it was last cleared.
+    """
 
     def __init__(self, spec: DestinationSpec) -> None:
         self.spec = spec
-        self.filters = spec.include is not None or bool(spec.exclude)
-        self.renames = spec.case is not Case.AS_SENT
-        self._takes = lru_cache(NAMES_REMEMBERED)(spec.takes)
-        self._rename = lru_cache(NAMES_REMEMBERED)(self._shaped_name)
+        self.left_out: Counter[Reason] = Counter()
+        self._places = Places()
+        self._plans = Plans(spec, self._places, self.left_out)
+        self._identity = Identity(spec) if spec.identity.rules else None
+        self._deriver = Deriver(spec) if spec.derive else None
+        self._requires = [_requirement(stated) for stated in spec.requires]
+        self._also = [
+            (*self._places.target(path), reader_of(rule.source, spec), converter_of((rule.form,)))
+            for path, rule in spec.also.items()
+        ]
+        self._defaults = [(self._places.target(path), at) for path, at in spec.defaults.items()]
+        self._parents = self._places.parents()
+        self._count = len(self._places.paths)
+        self._bound = spec.limits.traits
+        self._as_it_is = _is_plain(spec)
+        self._emails = _addresses(spec)
+        self._sends_context = spec.context == "send"
+
+    @property
+    def revises(self) -> bool:
+        """Whether ``revise`` says anything that the stable payload does not."""
+        spec = self.spec
+        return (
+            spec.payload is Payload.CHANGES
+            or spec.removed is not Removed.OMIT
+            or spec.on_merge is OnMerge.ALIAS
+        )
 
     def shape(self, profile: Profile) -> dict[str, Any] | None:
         """The stable payload, ``profile`` its last member; None: this one is not sent."""
-        user_id, traits = profile.user_id, profile.traits
-        if user_id is None and self.spec.anonymous is Anonymous.DROP:
+        return self._shape(profile, None)
+
+    def revise(
+        self,
+        profile: Profile,
+        changed: Collection[str] | None,
+        removed: Collection[str] | None,
+        merged: Collection[str],
+    ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+        """What a message says of its change: the payload, where it is not the stable one, and
+        members that follow ``profile``. For profiles that ``shape`` makes a payload of.
+        """
+        spec, payload = self.spec, None
+        after: dict[str, Any] = {}
+        gone = removed if removed and spec.removed is not Removed.OMIT else ()
+        told = self._removed(gone)
+        if spec.payload is Payload.CHANGES and changed is not None:
+            payload = self._shape(profile, set(changed))
+        elif told and spec.removed in (Removed.AS_NULL, Removed.AS_EMPTY):
+            payload = self._shape(profile, None)
+        if told and spec.removed is Removed.UNSET:
+            after["unset"] = [".".join((*self._places.paths[at], name)) for at, name in told]
+        elif told and payload is not None:
+            self._tell_removed(payload["traits"], told)
+        if merged and spec.on_merge is OnMerge.ALIAS and profile.user_id is not None:
+            after["aliases"] = [
+                {"type": "alias", "previousId": one.partition(":")[2], "userId": profile.user_id}
+                for one in merged
+            ]
+        return payload, after
+
+    def _shape(self, profile: Profile, only: set[str] | None) -> dict[str, Any] | None:
+        spec, user_id, traits = self.spec, profile.user_id, profile.traits
+        if user_id is None and spec.anonymous is Anonymous.DROP:
+            self.left_out[Reason.ANONYMOUS] += 1
             return None
-        if profile.id[0] == "e" and self.spec.email_user_id is not EmailUserId.SEND:
-            if self.spec.email_user_id is EmailUserId.DROP:
+        if profile.id[0] == "e" and spec.email_user_id is not EmailUserId.SEND:
+            if spec.email_user_id is EmailUserId.DROP:
+                self.left_out[Reason.EMAIL_USER_ID] += 1
                 return None
             traits = {"email": user_id, **traits}
             user_id = None
-        if self.filters:
-            traits = {name: value for name, value in traits.items() if self._takes(name)}
-        if self.renames:
-            traits = {self._rename(name): value for name, value in traits.items()}
+            only = only | {"email"} if only is not None else None
+        sent = self.fields(profile, traits)
+        identity = self._identity.of(profile, traits) if self._identity is not None else {}
+        for has in self._requires:
+            if not has(sent, identity):
+                self.left_out[Reason.REQUIRED] += 1
+                return None
+        if only is not None:
+            sent = self.fields(profile, traits, only)
         last_seen = _iso(profile.last_seen_us)
-        return {
+        payload: dict[str, Any] = {
             "type": "identify",
             "timestamp": last_seen,
             "userId": user_id,
             "anonymousId": profile.anonymous_id,
-            "traits": traits,
-            "context": profile.context,
-            "integrations": {self.spec.name: self._options(profile)},
-            "profile": {
-                "id": profile.id,
-                "firstSeenAt": _iso(profile.first_seen_us),
-                "lastSeenAt": last_seen,
-                "anonymousIds": profile.anonymous_ids,
-                "emails": profile.emails,
-            },
+            "traits": sent,
+            "context": profile.context if self._sends_context else NO_CONTEXT,
+            "integrations": {spec.name: self._options(profile)},
         }
+        if self._identity is not None:
+            payload["identity"] = identity
+        emails = profile.emails
+        payload["profile"] = {
+            "id": profile.id,
+            "firstSeenAt": _iso(profile.first_seen_us),
+            "lastSeenAt": last_seen,
+            "anonymousIds": profile.anonymous_ids,
+            "emails": emails if self._emails is None else self._emails(emails),
+        }
+        return payload
+
+    def fields(
+        self, profile: Profile, traits: dict[str, Any], only: Collection[str] | None = None
+    ) -> Fields:
+        """The traits in the destination's names and formats; ``only`` names those to be sent."""
+        if self._deriver is not None:
+            traits = self._deriver.completed(traits)
+        if only is not None:
+            sources = self._deriver.with_derived(only) if self._deriver is not None else only
+            traits = {name: value for name, value in traits.items() if name in sources}
+        if self._as_it_is:
+            return traits
+        holders = self._placed(traits)
+        if self._also or (self._defaults and only is None):
+            self._complement(holders, profile, traits)
+        if self._bound is not None and len(holders[self._plans.bucket]) > self._bound:
+            self._reduce(holders[self._plans.bucket], self._bound)
+        for number, parent, name in self._parents:
+            if holders[number]:
+                if name in holders[parent]:
+                    self.left_out[Reason.NAME_TAKEN] += 1
+                holders[parent][name] = holders[number]
+        return holders[0]
+
+    def trace(self, trait: str, value: Any) -> list[tuple[tuple[str, ...], Any]]:
+        """Every field that a trait alone would fill, by its path: its value, or why it is not."""
+        place, name, convert = self._plans.plan(trait)
+        made = value if convert is None else convert(value)
+        fields = made if type(made) is Spread else [(place, name, made)]
+        return [((*self._places.paths[at], one), inner) for at, one, inner in fields]
+
+    def _placed(self, traits: dict[str, Any]) -> list[Fields]:
+        """Every trait in its object, under its name there."""
+        known, make = self._plans.plans, self._plans.plan
+        left_out = self.left_out
+        holders: list[Fields] = [{} for _ in range(self._count)]
+        for trait, value in traits.items():
+            place, name, convert = known.get(trait) or make(trait)
+            if convert is not None:
+                value = convert(value)
+                kind = type(value)
+                if kind is Reason:
+                    left_out[value] += 1
+                    continue
+                if kind is Spread:
+                    self._spread(holders, trait, value)
+                    continue
+            holder = holders[place]
+            if name in holder and self._loses(trait, place, name):
+                continue
+            holder[name] = value
+        return holders
+
+    def _spread(self, holders: list[Fields], trait: str, fields: Spread) -> None:
+        """Places several fields of one trait, or counts why there is none."""
+        for place, name, value in fields:
+            if type(value) is Reason:
+                self.left_out[value] += 1
+            elif name not in holders[place] or not self._loses(trait, place, name):
+                holders[place][name] = value
+
+    def _loses(self, trait: str, place: int, name: str) -> bool:
+        """Whether a trait must leave a field to whom it belongs; the later of equals has it."""
+        self.left_out[Reason.NAME_TAKEN] += 1
+        mapped = (place, name) in self._plans.mapped
+        return mapped and (place, name) not in self._plans.fixed.get(trait, ())
+
+    def _complement(self, holders: list[Fields], profile: Profile, traits: dict[str, Any]) -> None:
+        """What is no trait, and defaults."""
+        for place, name, read, convert in self._also:
+            value = read(profile, traits)
+            if value is not None and convert is not None:
+                value = convert(value)
+            if value is not None and type(value) is not Reason:
+                holders[place][name] = value
+        for (place, name), value in self._defaults:
+            holders[place].setdefault(name, value)
+
+    def _reduce(self, bucket: Fields, bound: int) -> None:
+        """Leaves out the last custom names beyond the limit."""
+        own = {name for place, name in self._plans.mapped if place == self._plans.bucket}
+        surplus = [name for name in sorted(bucket) if name not in own][bound - len(bucket) :]
+        self.left_out[Reason.TOO_MANY] += len(surplus)
+        for name in surplus:
+            del bucket[name]
+
+    def _removed(self, names: Collection[str]) -> list[tuple[int, str]]:
+        """The fields of traits that are gone, in order."""
+        return [target for name in sorted(names) for target in self._plans.targets(name)]
+
+    def _tell_removed(self, traits: Fields, told: list[tuple[int, str]]) -> None:
+        for place, name in told:
+            holder = traits
+            for inner in self._places.paths[place]:
+                holder = holder.setdefault(inner, {})
+            holder.setdefault(name, None if self.spec.removed is Removed.AS_NULL else "")
 
     def _options(self, profile: Profile) -> Any:
         if profile.options:
@@ -64,16 +245,68 @@ class Shape:
                     return profile.options[key]
         return {}
 
-    def _shaped_name(self, name: str) -> str:
-        """Words of a custom trait's name in the destination's case; reserved ones stay."""
-        if name in RESERVED_TRAITS and self.spec.case is Case.CAMEL:
-            return name
-        words = [word.lower() for word in GAP.split(HUMP.sub("_", name)) if word]
-        if not words:
-            return name
-        if self.spec.case is Case.SNAKE:
-            return "_".join(words)
-        return words[0] + "".join(map(str.capitalize, words[1:]))
+
+def _is_plain(spec: DestinationSpec) -> bool:
+    """Whether traits are sent just as they are."""
+    return all(
+        getattr(spec, name) == field.default
+        for name, field in DestinationSpec.model_fields.items()
+        if name not in INDIFFERENT
+    )
+
+
+INDIFFERENT = (
+    *(
+        "name",
+        "preset",
+        "about",
+        "choices",
+        "aliases",
+        "topic",
+        "format",
+        "anonymous",
+        "email_user_id",
+    ),
+    *("opt_in", "payload", "identity", "requires", "removed", "emails", "context", "on_merge"),
+)
+"""What of a specification says nothing about traits."""
+
+
+def _addresses(spec: DestinationSpec) -> Any:
+    """What becomes of the profile's addresses; None where they are sent."""
+    if spec.emails is Emails.DROP:
+        return lambda _: []
+    hashed = Hash.SHA256 if spec.emails is Emails.SHA256 else spec.hash.get("email")
+    if hashed is None:
+        return None
+    change = converter_of((Form.LOWER,), hashed)
+    return lambda emails: [change(one) for one in emails] if change else emails
+
+
+def _requirement(stated: str) -> Callable[[Fields, Fields], Any]:
+    """Whether traits and identity have one of the fields that are alternatives."""
+    paths = [one.strip().split(".") for one in stated.split("|")]
+    if all(len(path) == 2 for path in paths):
+        of_identity = [path[1] for path in paths if path[0] == "identity"]
+        of_traits = [path[1] for path in paths if path[0] == "traits"]
+
+        def has(sent: Fields, identity: Fields) -> Any:
+            for name in of_identity:
+                if identity.get(name):
+                    return True
+            return any(map(sent.get, of_traits))
+
+        return has
+    return lambda sent, identity: any(
+        _at({"identity": identity, "traits": sent}, path) for path in paths
+    )
+
+
+def _at(sections: Fields, path: list[str]) -> Any:
+    value: Any = sections
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _iso(instant_us: int | None) -> str | None:

@@ -38,6 +38,13 @@ def split_contract(text: str) -> tuple[str, str]:
     return json.dumps(whole | {"fields": first}), json.dumps(revision | {"fields": last})
 
 
+Revise = Callable[
+    [Profile, list[str] | None, list[str] | None, list[str]],
+    tuple[dict[str, Any] | None, dict[str, Any]],
+]
+"""As for JSON: the payload where it is not the stable one, and what else a message says."""
+
+
 class AvroFormatter:
     """Encodes what ``shape`` makes of a profile, for one destination."""
 
@@ -47,31 +54,23 @@ class AvroFormatter:
         head: Callable[[], bytes],
         stable: Part,
         revision: Part,
-        *,
-        changes_only: bool = False,
+        revise: Revise | None = None,
     ) -> None:
         """``head`` is what stands before each record: a codec's; the rest as for JSON."""
-        self._changes_only = changes_only
         self._shape = shape
         self._head = head
         self._stable = stable
         self._revision = revision
+        self._revise = revise
 
     def stable(self, profile: Profile) -> bytes | None:
         """Equal for equal payloads, whatever order their keys came in."""
         shaped = self._shape(profile)
-        if shaped is None:
-            return None
-        if type(shaped.get("context")) is bytes:
-            shaped["context"] = json.loads(shaped["context"])
-        return self._stable.write(_sorted(shaped))
+        return None if shaped is None else self._write(shaped)
 
     def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
         """The message: head, stable part, revision."""
-        if self._changes_only and revision.changed is not None:
-            traits = {name: profile.traits[name] for name in revision.changed}
-            stable = self.stable(profile.with_traits(traits)) or stable
-        said = {
+        said: dict[str, Any] = {
             "version": revision.version,
             "merged": revision.merged,
             "changed": revision.changed,
@@ -79,7 +78,19 @@ class AvroFormatter:
             "causedBy": revision.caused_by,
             "messageId": f"{profile.id}@{revision.version}",
         }
+        if self._revise is not None:
+            payload, more = self._revise(
+                profile, revision.changed, revision.removed, revision.merged
+            )
+            stable = stable if payload is None else self._write(payload)
+            said |= more
         return self._head() + stable + self._revision.write(said)
+
+    def _write(self, payload: dict[str, Any]) -> bytes:
+        context = payload.get("context")
+        if type(context) is bytes:
+            payload["context"] = json.loads(context)
+        return self._stable.write(_sorted(payload))
 
 
 def _sorted(value: Any) -> Any:

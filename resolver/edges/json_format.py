@@ -12,34 +12,44 @@ import msgspec
 from resolver.core.profiles import Profile
 from resolver.ports import Revision
 
+Revise = Callable[
+    [Profile, list[str] | None, list[str] | None, list[str]],
+    tuple[dict[str, Any] | None, dict[str, Any]],
+]
+"""From a profile with what changed, was removed and merged: the payload where it is not the
+stable one, and members that follow it."""
+
 
 class JsonFormatter:
     """Encodes what ``shape`` makes of a profile; its last member must be the object ``profile``.
 
-    With ``changes_only`` a message carries the traits that changed; all of them where what was
-    sent before is not known. ``removed`` names the traits that are gone.
+    ``revise`` is for destinations whose messages say more of a change than the revision does,
+    such as the changes alone.
     """
 
     def __init__(
-        self, shape: Callable[[Profile], dict[str, Any] | None], *, changes_only: bool = False
+        self,
+        shape: Callable[[Profile], dict[str, Any] | None],
+        revise: Revise | None = None,
     ) -> None:
         self._shape = shape
-        self._changes_only = changes_only
+        self._revise = revise
         self._encode = msgspec.json.Encoder().encode
 
     def stable(self, profile: Profile) -> bytes | None:
         shaped = self._shape(profile)
         if shaped is None:
             return None
-        context = shaped.get("context")
-        if type(context) is bytes:
-            shaped["context"] = msgspec.Raw(context)
-        return self._encode(shaped)
+        return self._written(shaped)
 
     def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
-        if self._changes_only and revision.changed is not None:
-            traits = {name: profile.traits[name] for name in revision.changed}
-            stable = self.stable(profile.with_traits(traits)) or stable
+        after = b"}"
+        if self._revise is not None:
+            payload, more = self._revise(
+                profile, revision.changed, revision.removed, revision.merged
+            )
+            stable = stable if payload is None else self._written(payload)
+            after = b"," + self._encode(more)[1:] if more else after
         spliced = self._encode(
             {
                 "version": revision.version,
@@ -50,4 +60,11 @@ class JsonFormatter:
             }
         )
         message_id = self._encode(f"{profile.id}@{revision.version}")
-        return b"".join((stable[:-2], b",", spliced[1:-1], b'},"messageId":', message_id, b"}"))
+        return b"".join((stable[:-2], b",", spliced[1:-1], b'},"messageId":', message_id, after))
+
+    def _written(self, payload: dict[str, Any]) -> bytes:
+        """The payload as JSON; a context that is text already stays as it is."""
+        context = payload.get("context")
+        if type(context) is bytes:
+            payload["context"] = msgspec.Raw(context)
+        return self._encode(payload)

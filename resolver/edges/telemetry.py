@@ -6,6 +6,7 @@ and never an identifier.
 
 import logging
 import sys
+from collections import Counter as Tally
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -34,6 +35,11 @@ METRICS = {
         "Outputs passed over because nothing changed there",
         ["destination"],
     ),
+    "left_out": (
+        "resolver_left_out_total",
+        "What a destination could not take, as often as it was shaped, by reason",
+        ["destination", "reason"],
+    ),
     "swaps_lost": ("resolver_swaps_lost_total", "Swaps that another worker won", []),
     "transactions": ("resolver_transactions_total", "Transactions by outcome", ["outcome"]),
     "waits": ("resolver_waits_total", "Batches tried again because a service was away", []),
@@ -55,6 +61,7 @@ class Telemetry:
         self.registry = CollectorRegistry()
         self.partitions = 0
         self.degraded: str | None = None
+        self._left_out: dict[str, Tally[Any]] = {}
         self._counters = {
             name: Counter(*METRICS[name], registry=self.registry)
             for name in METRICS
@@ -68,6 +75,10 @@ class Telemetry:
         self._batch_seconds = Histogram(
             *METRICS["batch_seconds"], registry=self.registry, buckets=BATCH_SECONDS_BUCKETS
         )
+
+    def watch(self, destination: str, left_out: Tally[Any]) -> None:
+        """Takes over, after every batch, what a destination's shape counted by reason."""
+        self._left_out[destination] = left_out
 
     def batch_done(self, batch: Batch, seconds: float, lag: int) -> None:
         """A batch is committed."""
@@ -86,6 +97,7 @@ class Telemetry:
             self._count("emitted", times, name)
         for name, times in batch.suppressed.items():
             self._count("suppressed", times, name)
+        self._count_left_out()
         self._counters["swaps_lost"].inc(batch.swaps_lost)
         self._count("transactions", 1, "committed")
         self._batch_events.observe(batch.joined + skipped + len(batch.buried))
@@ -119,9 +131,15 @@ class Telemetry:
         self._partitions.set(partitions)
         self.log.info("partitions_assigned", partitions=partitions)
 
-    def _count(self, name: str, times: int, label: str) -> None:
+    def _count(self, name: str, times: int, *labels: str) -> None:
         if times:
-            self._counters[name].labels(label).inc(times)
+            self._counters[name].labels(*labels).inc(times)
+
+    def _count_left_out(self) -> None:
+        for destination, left_out in self._left_out.items():
+            for reason, times in left_out.items():
+                self._count("left_out", times, destination, reason)
+            left_out.clear()
 
 
 def serve(telemetry: Telemetry, host: str, port: int, reachable: Callable[[], bool]) -> int:

@@ -9,7 +9,7 @@ from resolver.destinations.spec import DestinationSpec, Format
 from resolver.edges.avro_codec import Contract, SingleObjectCodec
 from resolver.edges.schema_files import RESOLVED_PROFILE, schema_text
 from resolver.ports import Revision
-from resolver.wiring import build_formatter
+from resolver.targets import build_formatter
 from tests.core.people import messages, resolve
 
 EVENT = {"type": "identify", "userId": "u", "traits": {"plan": "pro", "theme": "dark"}}

@@ -3,12 +3,15 @@
 from typing import Any, Protocol
 from uuid import uuid4
 
+import httpx
 import pytest
 
+from resolver.destinations.spec import DestinationSpec
 from resolver.edges.avro_codec import Contract, RegistryCodec
 from resolver.edges.registry import UNKNOWN_TTL_S, SchemaRegistry
 from resolver.edges.schema_files import IDENTIFY, RESOLVED_PROFILE, schema_text
 from resolver.errors import BadEvent, ConfigError, Unavailable
+from resolver.targets import payload_contract
 
 EVENT = Contract(schema_text(IDENTIFY))
 PROFILE = Contract(schema_text(RESOLVED_PROFILE))
@@ -137,3 +140,31 @@ def test_a_registry_that_is_away_is_waited_for() -> None:
         away.schema_id("raw-value", EVENT.text)
     with pytest.raises(Unavailable):
         away.check()
+
+
+EVOLUTION: list[dict[str, Any]] = [
+    {"name": "crm"},
+    {"name": "crm", "traits": {"email": "mail"}},
+    {"name": "crm", "traits": {"email": "mail", "createdAt": {"to": "since", "as": "epoch_s"}}},
+    {"preset": "mixpanel", "name": "crm"},
+]
+
+
+def test_a_real_registry_takes_a_destinations_contract_as_it_grows(
+    registry: RegistryService,
+) -> None:
+    """In the strictest mode, in which every reader must read what any writer wrote."""
+    subject = f"dest-{uuid4().hex}-value"
+    texts = [payload_contract(DestinationSpec.model_validate(stated)).text for stated in EVOLUTION]
+
+    ids = [SchemaRegistry(registry.url).schema_id(subject, texts[0])]
+    mode = httpx.put(f"{registry.url}/config/{subject}", json={"compatibility": "FULL_TRANSITIVE"})
+    ids += [SchemaRegistry(registry.url).schema_id(subject, text) for text in texts[1:]]
+
+    assert mode.status_code == 200
+    assert len(set(ids)) == len(texts)
+    other = {"name": "crm", "traits": {"createdAt": {"to": "since", "as": "date"}}}
+    with pytest.raises(ConfigError, match="refuses subject"):
+        SchemaRegistry(registry.url).schema_id(
+            subject, payload_contract(DestinationSpec.model_validate(other)).text
+        )

@@ -185,3 +185,16 @@ def test_logs_are_json_lines_with_level_and_time(capsys: pytest.CaptureFixture[s
         ("waiting", "warning", "Redis is away")
     ]
     assert lines[0]["timestamp"].endswith("Z")
+
+
+def test_what_destinations_could_not_take_is_counted_per_batch(telemetry: Telemetry) -> None:
+    """A mapping that loses a field loses it for everybody, silently, until somebody looks."""
+    left_out = Counter({"not_taken": 3})
+    telemetry.watch("Mixpanel", left_out)
+
+    telemetry.batch_done(folded(b'{"userId": "u"}'), 0.03, 0)
+    left_out["not_taken"] += 1
+    telemetry.batch_done(folded(b'{"userId": "u"}'), 0.03, 0)
+
+    assert scraped(telemetry)["resolver_left_out_total,Mixpanel,not_taken"] == 4
+    assert not left_out

@@ -43,6 +43,21 @@ def test_the_demo_shows_one_person_with_a_trait_that_was_withheld(outcome: Outco
     assert len(views["Mixpanel"]["traits"]) < len(views["profiles"]["traits"])
 
 
+def test_the_demo_shows_a_person_in_four_vendors_own_names_and_formats(outcome: Outcome) -> None:
+    """That is what a destination is for, and the first question of whoever runs the demo."""
+    person = telling_person(outcome)
+
+    sent = {name: topic.profiles[person]["traits"] for name, topic in outcome.topics.items()}
+
+    assert sent["profiles"]["createdAt"] == "2024-05-01T09:30:00Z"
+    assert sent["Mixpanel"]["$created"] == "2024-05-01T09:30:00Z"
+    assert sent["Customer.io"]["created_at"] == 1_714_555_800
+    assert sent["Intercom"]["signed_up_at"] == 1_714_555_800
+    assert sent["Snowflake"]["CREATED_AT"] == "2024-05-01T09:30:00.000Z"
+    assert "plan" in sent["profiles"]
+    assert "plan" not in sent["Mixpanel"]
+
+
 def test_the_page_names_everybody_who_was_anonymous(outcome: Outcome) -> None:
     """The page is the demo's point; a table that loses people would go unseen."""
     page = io.StringIO()
