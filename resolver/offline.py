@@ -10,7 +10,12 @@ from typing import Any, BinaryIO, NamedTuple
 
 from resolver.batch import Batch
 from resolver.config import Settings
-from resolver.core.consent import EVERYTHING, Audience, destination_key
+from resolver.core.consent import (
+    EVERYTHING,
+    OPT_IN_BY_CONVENTION,
+    Audience,
+    destination_key,
+)
 from resolver.core.events import RawEvent, Reading, Warned, read_event
 from resolver.core.profiles import Profile, project
 from resolver.core.times import OLDEST_US, instant_us, iso_utc
@@ -22,8 +27,6 @@ from resolver.ports import Decoder
 
 TOPIC = "lines"
 IDENTIFY = (None, "identify")
-OPT_IN_BY_CONVENTION = {"salesforce"}
-"""Integrations that nobody is sent to unless an event names them."""
 STDIN = Path("-")
 
 

@@ -4,7 +4,7 @@ Contracts only. Every implementation raises ``Unavailable`` while its service is
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 from resolver.core.events import RawEvent, Warned
 from resolver.core.profiles import Profile
@@ -174,6 +174,17 @@ class Revision:
         self.changed = changed
         self.removed = removed
         self.caused_by = caused_by
+
+
+Revise = Callable[
+    [Profile, list[str] | None, list[str] | None, list[str]],
+    tuple[dict[str, Any] | None, dict[str, Any]],
+]
+"""From a profile with what changed, was removed and merged: the payload where it is not the
+stable one, and members that follow it."""
+
+Names = Callable[[list[str] | None], list[str] | None]
+"""From names of traits to those of the fields a destination has for them."""
 
 
 class Formatter(Protocol):

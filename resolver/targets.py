@@ -22,14 +22,14 @@ from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import Format, Reason
 from resolver.edges.avro_codec import AvroCodec, Contract, RegistryCodec, SingleObjectCodec
-from resolver.edges.avro_format import AvroFormatter, Revise, split_contract
+from resolver.edges.avro_format import AvroFormatter, split_contract
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.json_format import JsonFormatter
 from resolver.edges.schema_files import RESOLVED_PROFILE, schema_text
 from resolver.errors import BadEvent, ConfigError
 from resolver.joining import Target
 from resolver.offline import Account, fold_lines, read_lines
-from resolver.ports import Formatter
+from resolver.ports import Formatter, Revise
 
 if TYPE_CHECKING:
     from resolver.edges.registry import SchemaRegistry
@@ -55,7 +55,11 @@ def build_formatter(
     if watch is not None:
         watch(spec.name, shape.left_out)
     if spec.format is Format.JSON:
-        return JsonFormatter(shape.shape, shape.revise if shape.revises else None)
+        return JsonFormatter(
+            shape.shape,
+            shape.revise if shape.revises else None,
+            shape.names if shape.renames else None,
+        )
     return _avro_formatter(shape, registry)
 
 
@@ -77,7 +81,8 @@ def _avro_formatter(shape: Shape, registry: "SchemaRegistry | None") -> AvroForm
         return contract.pack(payload), after
 
     said: Revise | None = revise if shape.revises else None
-    return AvroFormatter(packed, head, stable, revision, said)
+    names = shape.names if shape.renames else None
+    return AvroFormatter(packed, head, stable, revision, said, names)
 
 
 def explain_lines(

@@ -14,6 +14,9 @@ from resolver.core.values import Statement
 MEMO_SIZE = 4_096
 """Spellings and restrictions remembered: far more than any sender uses, and a bound."""
 
+OPT_IN_BY_CONVENTION = {"salesforce"}
+"""Keys of destinations that nobody is sent to unless an event names them."""
+
 
 @lru_cache(maxsize=MEMO_SIZE)
 def destination_key(name: str) -> str:

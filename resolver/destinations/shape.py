@@ -67,6 +67,19 @@ class Shape:
             or spec.on_merge is OnMerge.ALIAS
         )
 
+    @property
+    def renames(self) -> bool:
+        """Whether ``names`` says anything but what it is given."""
+        return not self._as_it_is
+
+    def names(self, traits: list[str] | None) -> list[str] | None:
+        """The dotted paths of the fields that traits fill here; those left out have none."""
+        if traits is None:
+            return None
+        return sorted(
+            {".".join((*self._places.paths[at], one)) for at, one in self._fields_of(traits)}
+        )
+
     def shape(self, profile: Profile) -> dict[str, Any] | None:
         """The stable payload, ``profile`` its last member; None: this one is not sent."""
         return self._shape(profile, None)
@@ -84,7 +97,7 @@ class Shape:
         spec, payload = self.spec, None
         after: dict[str, Any] = {}
         gone = removed if removed and spec.removed is not Removed.OMIT else ()
-        told = self._removed(gone)
+        told = self._fields_of(gone)
         if spec.payload is Payload.CHANGES and changed is not None:
             payload = self._shape(profile, set(changed))
         elif told and spec.removed in (Removed.AS_NULL, Removed.AS_EMPTY):
@@ -227,8 +240,8 @@ class Shape:
         for name in surplus:
             del bucket[name]
 
-    def _removed(self, names: Collection[str]) -> list[tuple[int, str]]:
-        """The fields of traits that are gone, in order."""
+    def _fields_of(self, names: Collection[str]) -> list[tuple[int, str]]:
+        """The fields of traits, in order of the traits' names."""
         return [target for name in sorted(names) for target in self._plans.targets(name)]
 
     def _tell_removed(self, traits: Fields, told: list[tuple[int, str]]) -> None:
@@ -240,8 +253,9 @@ class Shape:
 
     def _options(self, profile: Profile) -> Any:
         if profile.options:
-            for key in self.spec.keys:
-                if key in profile.options:
+            keys = self.spec.keys
+            for key in reversed(profile.options):
+                if key in keys:
                     return profile.options[key]
         return {}
 

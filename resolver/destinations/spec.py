@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from resolver.core.consent import Audience, destination_key
+from resolver.core.consent import OPT_IN_BY_CONVENTION, Audience, destination_key
 from resolver.core.traits import CANONICAL_INNER, canonical_name, fold_name
 from resolver.destinations.presets import Expanded, expanded
 from resolver.destinations.rules import (
@@ -192,12 +192,15 @@ class DestinationSpec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, stated: object) -> object:
-        """Merges the preset, unless that was done, and names the topic."""
+        """Merges the preset, unless that was done; names the topic, and whom one must name."""
         if isinstance(stated, dict) and stated.get("preset") and not isinstance(stated, Expanded):
             stated = expanded(stated)
-        if isinstance(stated, dict) and stated.get("name") and not stated.get("topic"):
-            return {**stated, "topic": f"resolved.{destination_key(str(stated['name']))}"}
-        return stated
+        if not isinstance(stated, dict) or not stated.get("name"):
+            return stated
+        key = destination_key(str(stated["name"]))
+        completed = {"opt_in": key in OPT_IN_BY_CONVENTION, **stated}
+        completed["topic"] = stated.get("topic") or f"resolved.{key}"
+        return completed
 
     @model_validator(mode="after")
     def _names_what_there_is(self) -> Self:

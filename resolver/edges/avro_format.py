@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from resolver.core.profiles import Profile
-from resolver.ports import Revision
+from resolver.ports import Names, Revise, Revision
 
 FIRST_OF_REVISION = "version"
 
@@ -38,13 +38,6 @@ def split_contract(text: str) -> tuple[str, str]:
     return json.dumps(whole | {"fields": first}), json.dumps(revision | {"fields": last})
 
 
-Revise = Callable[
-    [Profile, list[str] | None, list[str] | None, list[str]],
-    tuple[dict[str, Any] | None, dict[str, Any]],
-]
-"""As for JSON: the payload where it is not the stable one, and what else a message says."""
-
-
 class AvroFormatter:
     """Encodes what ``shape`` makes of a profile, for one destination."""
 
@@ -55,6 +48,7 @@ class AvroFormatter:
         stable: Part,
         revision: Part,
         revise: Revise | None = None,
+        names: Names | None = None,
     ) -> None:
         """``head`` is what stands before each record: a codec's; the rest as for JSON."""
         self._shape = shape
@@ -62,6 +56,7 @@ class AvroFormatter:
         self._stable = stable
         self._revision = revision
         self._revise = revise
+        self._names = names
 
     def stable(self, profile: Profile) -> bytes | None:
         """Equal for equal payloads, whatever order their keys came in."""
@@ -70,11 +65,14 @@ class AvroFormatter:
 
     def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
         """The message: head, stable part, revision."""
+        changed, removed = revision.changed, revision.removed
+        if self._names is not None:
+            changed, removed = self._names(changed), self._names(removed)
         said: dict[str, Any] = {
             "version": revision.version,
             "merged": revision.merged,
-            "changed": revision.changed,
-            "removed": revision.removed,
+            "changed": changed,
+            "removed": removed,
             "causedBy": revision.caused_by,
             "messageId": f"{profile.id}@{revision.version}",
         }

@@ -10,30 +10,25 @@ from typing import Any
 import msgspec
 
 from resolver.core.profiles import Profile
-from resolver.ports import Revision
-
-Revise = Callable[
-    [Profile, list[str] | None, list[str] | None, list[str]],
-    tuple[dict[str, Any] | None, dict[str, Any]],
-]
-"""From a profile with what changed, was removed and merged: the payload where it is not the
-stable one, and members that follow it."""
+from resolver.ports import Names, Revise, Revision
 
 
 class JsonFormatter:
     """Encodes what ``shape`` makes of a profile; its last member must be the object ``profile``.
 
     ``revise`` is for destinations whose messages say more of a change than the revision does,
-    such as the changes alone.
+    such as the changes alone; ``names`` for those that call traits by names of their own.
     """
 
     def __init__(
         self,
         shape: Callable[[Profile], dict[str, Any] | None],
         revise: Revise | None = None,
+        names: Names | None = None,
     ) -> None:
         self._shape = shape
         self._revise = revise
+        self._names = names
         self._encode = msgspec.json.Encoder().encode
 
     def stable(self, profile: Profile) -> bytes | None:
@@ -50,12 +45,15 @@ class JsonFormatter:
             )
             stable = stable if payload is None else self._written(payload)
             after = b"," + self._encode(more)[1:] if more else after
+        changed, removed = revision.changed, revision.removed
+        if self._names is not None:
+            changed, removed = self._names(changed), self._names(removed)
         spliced = self._encode(
             {
                 "version": revision.version,
                 "merged": revision.merged,
-                "changed": revision.changed,
-                "removed": revision.removed,
+                "changed": changed,
+                "removed": removed,
                 "causedBy": revision.caused_by,
             }
         )
