@@ -28,8 +28,8 @@ test: lint  ## Everything, on a real broker
 stack: $(VENV)/.test  ## Kafka, Redis and a schema registry on this machine, until Ctrl-C
 	@"$(VENV)/bin/python" -m tests.stack
 
-bench: $(VENV)/.test  ## The resolver beside a passthrough, in one run
-	@"$(VENV)/bin/python" -m bench $(if $(QUICK),--events 60000 --rounds 1)
+bench: $(VENV)/.test  ## The resolver beside a passthrough and its peers, in one run
+	@"$(VENV)/bin/python" -m bench $(if $(QUICK),--quick)
 
 clean:
 	rm -rf "$(VENV)" .stack .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -21,6 +21,10 @@ from resolver.worker import Observer, Worker
 
 TRANSACTION_EVENTS = 5_000
 """Messages in a transaction of the passthrough, as stream processors are advised."""
+RETRY = {"retry.backoff.ms": 10, "retry.backoff.max.ms": 20}
+"""A transaction that begins while the broker still writes the last one's markers is asked to try
+again: with the default of 100 ms, doubled, half of a trickle's latency is this waiting.
+"""
 
 
 class Meter(Observer):
@@ -73,6 +77,7 @@ def passthrough(setup: Setup, progress: Progress, stopping: Callable[[], bool]) 
             "compression.type": "lz4",
             "partitioner": "murmur2_random",
             "queue.buffering.max.messages": 1_000_000,
+            **RETRY,
         }
     )
     if exactly_once:
@@ -84,30 +89,26 @@ def passthrough(setup: Setup, progress: Progress, stopping: Callable[[], bool]) 
             continue
         progress.begin()
         messages = [first, *consumer.consume(TRANSACTION_EVENTS - 1, 0)]
-        pass_on(messages, setup.out, consumer, producer if exactly_once else None, producer)
+        pass_on(messages, setup.out, consumer, producer, transactional=exactly_once)
         progress.count(len(messages))
     consumer.close()
 
 
 def pass_on(
-    messages: list[Any],
-    topic: str,
-    consumer: Consumer,
-    transactions: Producer | None,
-    producer: Producer,
+    messages: list[Any], topic: str, consumer: Consumer, producer: Producer, *, transactional: bool
 ) -> None:
-    """Produces a batch and commits its offsets, in a transaction where there are any."""
-    if transactions is not None:
-        transactions.begin_transaction()
+    """Produces a batch and commits its offsets, in one transaction or one after the other."""
+    if transactional:
+        producer.begin_transaction()
     for message in messages:
         producer.produce(topic, message.value(), message.key())
-    if transactions is None:
+    if not transactional:
         producer.flush()
         consumer.commit(asynchronous=False)
         return
     positions = consumer.position(consumer.assignment())
-    transactions.send_offsets_to_transaction(positions, consumer.consumer_group_metadata())
-    transactions.commit_transaction()
+    producer.send_offsets_to_transaction(positions, consumer.consumer_group_metadata())
+    producer.commit_transaction()
 
 
 def settings_of(setup: Setup) -> Settings:

@@ -27,7 +27,7 @@ class Contender:
     whole: bool = True
     lacks: str = ""
     uses_redis: bool = False
-    latency_options: dict[str, Any] = field(default_factory=dict)
+    latency_options: dict[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def label(self) -> str:

@@ -1,15 +1,14 @@
 """Latency from outside: from when an event was due until its effect is committed and read.
 
 A reader of committed records on the output topic matches each record to the event that caused it,
-by ``causedBy`` (profiles) or ``messageId`` (the passthrough). An event whose effect travelled in
-the record of a later event of the same user is counted at the first such record.
+by ``causedBy`` (profiles) or ``messageId`` (the passthrough).
 """
 
 import math
 import re
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -105,8 +104,8 @@ def measure(
                 reader.close()
                 load.close()
     bench.stack.drop(raw.topic)
-    times, lost = effects(reader.seen, count, UNIFORM)
-    due = (start + number / rate for number in range(count))
+    due = [start + number / rate for number in range(count)]
+    times, lost = effects(reader.seen, due, UNIFORM)
     taken = [
         (at - then) * 1000
         for number, (at, then) in enumerate(zip(times, due, strict=True))
@@ -149,18 +148,23 @@ def follow(reader: Reader, load: Load, start: float, order: Order) -> float:
     return load.finish()
 
 
-def effects(seen: dict[int, float], count: int, law: Law) -> tuple[list[float | None], int]:
-    """When each event's effect was seen, and of how many it never was."""
+def effects(
+    seen: Mapping[int, float], due: Sequence[float], law: Law
+) -> tuple[list[float | None], int]:
+    """When each event's effect was seen, and of how many it never was.
+
+    An event that no record names was folded with others of its user: it counts at the first record
+    of that user that was seen after it was due.
+    """
     by_user: dict[int, list[int]] = defaultdict(list)
-    for number, event in enumerate(events_of(count, law, SEED)):
+    for number, event in enumerate(events_of(len(due), law, SEED)):
         by_user[event.user].append(number)
-    times: list[float | None] = [seen.get(number) for number in range(count)]
+    times = [seen.get(number) for number in range(len(due))]
     for numbers in by_user.values():
-        later: float | None = None
-        for number in reversed(numbers):
-            own = times[number]
-            later = min(one for one in (own, later) if one is not None) if own or later else None
-            times[number] = own if own is not None else later
+        known = sorted(seen[number] for number in numbers if number in seen)
+        for number in numbers:
+            if times[number] is None:
+                times[number] = next((at for at in known if at >= due[number]), None)
     return times, sum(one is None for one in times)
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import statistics
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from bench.contenders import Contender, environments
 from bench.generate import UNIFORM, Law
 from bench.protocol import Setup
 from bench.stack import Raw, Stack, StoreMeter
-from bench.watched import Sample, Watched
+from bench.watched import Sample, Watched, memory_of
 
 BEGIN_S_MAX = 90.0
 """A JVM and its group need seconds; more than this means that something is wrong."""
@@ -26,12 +27,15 @@ SLOWEST = 500.0
 class Figures:
     """What one run took, from the first event to the last one's end."""
 
+    events: int
     events_per_s: float
     cpu_us: float
     redis_cpu_us: float
     memory: int
     redis_memory: int
     notes: dict[str, Any]
+    resident: tuple[int, ...] = ()
+    """The worker's memory, second by second."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Bench:
     console: Console
     raws: dict[tuple[str, int], Raw] = field(default_factory=dict)
     rounds: dict[tuple[str, str], list[Figures]] = field(default_factory=dict)
-    latencies: dict[str, Any] = field(default_factory=dict)
+    trickles: dict[str, float] = field(default_factory=dict)
 
     def say(self, line: str) -> None:
         """Progress, for whoever waits."""
@@ -91,7 +95,7 @@ class Bench:
         self.stack.create(setup.topics())
         logs = environments() / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        watched = Watched(command, setup, logs / f"{setup.name}.txt")
+        watched = Watched(command, setup, logs / f"{setup.name}-{setup.member}.txt")
         try:
             yield watched
         finally:
@@ -111,8 +115,9 @@ class Bench:
         before = store.memory()
         with self.running(contender, setup) as watched:
             begin = watched.wait_for("begin", BEGIN_S_MAX)
-            done = watched.wait_for("done", BEGIN_S_MAX + setup.events / SLOWEST)
-        figures = figures_of(begin, done, store.memory() - before)
+            resident = watch_memory(watched, BEGIN_S_MAX + setup.events / SLOWEST)
+            done = watched.wait_for("done", 1)
+        figures = figures_of(begin, done, store.memory() - before, resident)
         store.close()
         self.say(
             f"  {contender.name}: {figures.events_per_s:,.0f} events/s,"
@@ -128,18 +133,32 @@ class Bench:
         return statistics.median(one.events_per_s for one in known)
 
 
-def figures_of(begin: Sample, done: Sample, redis_memory: int) -> Figures:
+def watch_memory(watched: Watched, seconds: float) -> tuple[int, ...]:
+    """Bytes resident, second by second, until it says ``done`` or the time is over."""
+    resident = []
+    deadline = time.monotonic() + seconds
+    while not watched.said("done", 1.0) and time.monotonic() < deadline:
+        resident.append(memory_of(watched.process.pid)["VmRSS"])
+    return tuple(resident)
+
+
+def figures_of(
+    begin: Sample, done: Sample, redis_memory: int, resident: tuple[int, ...] = ()
+) -> Figures:
     """The differences, per event."""
     return Figures(
-        events_per_s=done.count / (done.at - begin.at),
-        cpu_us=(done.cpu_s - begin.cpu_s) / done.count * 1e6,
-        redis_cpu_us=(done.redis_cpu_s - begin.redis_cpu_s) / done.count * 1e6,
+        events=done.events,
+        events_per_s=done.events / (done.at - begin.at),
+        cpu_us=(done.cpu_s - begin.cpu_s) / done.events * 1e6,
+        redis_cpu_us=(done.redis_cpu_s - begin.redis_cpu_s) / done.events * 1e6,
         memory=done.rss_max,
         redis_memory=redis_memory,
         notes=done.notes,
+        resident=resident,
     )
 
 
 def median(figures: Sequence[Figures], measure: str) -> float:
     """The middle one of a contender's rounds."""
-    return statistics.median(getattr(one, measure) for one in figures)
+    values: list[float] = [getattr(one, measure) for one in figures]
+    return statistics.median(values)

@@ -53,7 +53,7 @@ class Stack:
 
     def drop(self, prefix: str) -> None:
         """Deletes every topic whose name holds this prefix, so that runs do not fill the disk."""
-        admin = AdminClient({"bootstrap.servers": self.brokers})
+        admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
         names = [one for one in admin.list_topics(timeout=DELETE_S_MAX).topics if prefix in one]
         for gone in admin.delete_topics(names).values() if names else ():
             gone.result(DELETE_S_MAX)

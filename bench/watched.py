@@ -28,7 +28,7 @@ class Sample(NamedTuple):
     redis_cpu_s: float
     rss: int
     rss_max: int
-    count: int
+    events: int
     notes: dict[str, Any]
 
 
@@ -82,15 +82,23 @@ class Watched:
     def wait_for(self, word: str, seconds: float) -> Sample:
         """The sample of a word, once it was said; raises ContenderError after the deadline."""
         deadline = time.monotonic() + seconds
-        while word not in self.samples:
-            try:
-                line = self.lines.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise self._failure(f"did not say {word} within {seconds:.0f} s") from None
-            if line is None:
-                raise self._failure(f"ended before it said {word}")
-            self.samples[line[0]] = line[1]
+        while not self.said(word, deadline - time.monotonic()):
+            if time.monotonic() > deadline:
+                raise self._failure(f"did not say {word} within {seconds:.0f} s")
         return self.samples[word]
+
+    def said(self, word: str, seconds: float) -> bool:
+        """Waits that long for the next line; whether the word was said by then."""
+        if word in self.samples:
+            return True
+        try:
+            line = self.lines.get(timeout=max(0.001, seconds))
+        except queue.Empty:
+            return False
+        if line is None:
+            raise self._failure(f"ended before it said {word}")
+        self.samples[line[0]] = line[1]
+        return word in self.samples
 
     def _failure(self, what: str) -> ContenderError:
         tail = self.log.read_text(errors="replace")[-TAIL:]
