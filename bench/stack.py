@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from redis import Redis as RedisClient
 
-from bench.generate import Law, events_of
+from bench.generate import Generated, Law, events_of
 from resolver.edges.kafka_tools import KafkaTools
 from tests.stack.services import Kafka, Redis
 
@@ -62,6 +62,11 @@ class Stack:
         """A new raw topic with generated events: the same bytes for whoever reads it."""
         topic = f"raw-{uuid.uuid4().hex[:8]}"
         self.create({topic: False})
+        users = self.pour(topic, events_of(events, law, seed))
+        return Raw(topic, events, users)
+
+    def pour(self, topic: str, events: Iterable[Generated]) -> int:
+        """Puts events on a topic; returns how many users are named in them."""
         producer = Producer(
             {
                 "bootstrap.servers": self.brokers,
@@ -72,13 +77,13 @@ class Stack:
             }
         )
         users = set()
-        for number, event in enumerate(events_of(events, law, seed)):
+        for number, event in enumerate(events):
             producer.produce(topic, event.value, event.key)
             users.add(event.user)
             if number % 1_000 == 0:
                 producer.poll(0)
         producer.flush()
-        return Raw(topic, events, len(users))
+        return len(users)
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bench.contenders import RESOLVER, environments
 from bench.findings import Findings, Table
-from bench.generate import UNIFORM, events_of
+from bench.generate import UNIFORM, Generated, events_of
 from bench.running import BEGIN_S_MAX, SLOWEST, Bench
-from bench.stack import PARTITIONS, Raw
+from bench.stack import PARTITIONS
 from bench.watched import ContenderError
 from tests.stack.services import ROOT
 
@@ -38,9 +38,9 @@ class Committed:
 
 def workers(bench: Bench) -> Findings:
     """One worker, then two of one group; with what two would do on cores of their own."""
-    raw = bench.raw(UNIFORM)
     bench.say("one worker, then two")
-    (alone, alone_us), (both, both_us) = (group_of(bench, raw, count) for count in (1, 2))
+    events = list(events_of(bench.plan.events, UNIFORM))
+    (alone, alone_us), (both, both_us) = (group_of(bench, events, count) for count in (1, 2))
     cores = os.cpu_count() or 1
     model = 2 * alone_us / both_us
     rows = [
@@ -59,8 +59,11 @@ def workers(bench: Bench) -> Findings:
     return found
 
 
-def group_of(bench: Bench, raw: Raw, count: int) -> tuple[float, float]:
-    """Events per second of a group, and the processor time of an event, all members in it."""
+def group_of(bench: Bench, events: list[Generated], count: int) -> tuple[float, float]:
+    """Events per second of a group whose members all have partitions before the first event comes,
+    and the processor time of an event.
+    """
+    raw = bench.stack.fill(0, UNIFORM)
     with bench.stack.store() as redis, ExitStack() as stack:
         first = bench.setup(RESOLVER, raw.topic, redis)
         watched = []
@@ -70,16 +73,16 @@ def group_of(bench: Bench, raw: Raw, count: int) -> tuple[float, float]:
         for one in watched:
             one.wait_for("begin", BEGIN_S_MAX)
         group = Committed(bench.stack.brokers, raw.topic, first.name)
-        before, spent, started = group.total(), [one.sample() for one in watched], time.monotonic()
-        wait_until_done(group, raw.events)
+        spent, started = [one.sample() for one in watched], time.monotonic()
+        bench.stack.pour(raw.topic, events)
+        wait_until_done(group, len(events))
         seconds = time.monotonic() - started
-        cpu_s = sum(
-            one.sample().cpu_s - then.cpu_s for one, then in zip(watched, spent, strict=True)
-        )
+        pairs = zip(watched, spent, strict=True)
+        cpu_s = sum(one.sample().cpu_s - then.cpu_s for one, then in pairs)
         group.close()
-    events = raw.events - before
-    bench.say(f"  {count}: {events / seconds:,.0f} events/s")
-    return events / seconds, cpu_s / events * 1e6
+    bench.stack.drop(raw.topic)
+    bench.say(f"  {count}: {len(events) / seconds:,.0f} events/s")
+    return len(events) / seconds, cpu_s / len(events) * 1e6
 
 
 def wait_until_done(group: Committed, events: int) -> None:
