@@ -40,7 +40,7 @@ def main() -> int:
                 failed.append(name)
                 bench.say(f"{name} failed: {error}")
     recorded = stated.record or not (stated.quick or stated.only or failed)
-    kept = report(console, found, sys.argv[1:], recorded=recorded)
+    kept = report(console, found, sys.argv[1:], complete=not stated.only, recorded=recorded)
     console.print(f"kept in {kept}" + (" and bench/RESULTS.md" if recorded else ""))
     if failed:
         console.print(f"failed: {', '.join(failed)}")

@@ -74,11 +74,13 @@ class Goal:
         return figure <= bound if self.at_most else figure >= bound
 
     def verdict(self, figure: float | None) -> str:
-        """``goal``, ``floor``, ``MISSED`` or ``not measured``."""
+        """``goal``, ``floor``, ``MISSED``, ``not measured``, or below a goal without a floor."""
         if figure is None:
             return "not measured"
         if self.meets(figure, self.goal):
             return "goal"
+        if self.floor is None:
+            return "below the goal"
         return "floor" if self.meets(figure, self.floor) else "MISSED"
 
     def bound(self, figure: float | None) -> str:
@@ -135,11 +137,13 @@ GOALS: dict[str, Goal] = {
 }
 
 
-def goals_table(found: Findings) -> Table:
-    """Every goal beside what was measured."""
+def goals_table(found: Findings, *, complete: bool) -> Table:
+    """Every goal beside what was measured; unless complete, those alone that were."""
     rows = []
     for name, goal in GOALS.items():
         figure = found.measured.get(name)
+        if figure is None and not complete:
+            continue
         shown = "–" if figure is None else goal.show(figure)
         bounds = [goal.bound(goal.floor), goal.bound(goal.goal)]
         rows.append([goal.measure, shown, *bounds, goal.verdict(figure)])

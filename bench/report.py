@@ -32,9 +32,11 @@ def show(console: Console, table: Table) -> None:
         console.print(note, highlight=False, markup=False)
 
 
-def report(console: Console, found: Findings, command: list[str], *, recorded: bool) -> Path:
+def report(
+    console: Console, found: Findings, command: list[str], *, complete: bool, recorded: bool
+) -> Path:
     """Prints everything and keeps it under ``.bench/results``; recorded also in the repository."""
-    tables = [goals_table(found), *found.tables]
+    tables = [goals_table(found, complete=complete), *found.tables]
     for table in [*found.tables, tables[0]]:
         show(console, table)
     now = datetime.now(UTC)
