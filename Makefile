@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: demo test lint stack bench clean
+.PHONY: demo test lint stack bench profile clean
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -m venv "$(VENV)"
@@ -13,6 +13,11 @@ $(VENV)/.test: pyproject.toml
 	@$(PYTHON) -m venv "$(VENV)"
 	@"$(VENV)/bin/python" -m pip install --quiet --editable '.[test]'
 	@touch "$@" "$(VENV)/.demo"
+
+$(VENV)/.bench: pyproject.toml
+	@$(PYTHON) -m venv "$(VENV)"
+	@"$(VENV)/bin/python" -m pip install --quiet --editable '.[bench]'
+	@touch "$@" "$(VENV)/.test" "$(VENV)/.demo"
 
 demo: $(VENV)/.demo  ## The main job on an embedded broker and store
 	@"$(VENV)/bin/python" -m resolver demo
@@ -29,7 +34,10 @@ stack: $(VENV)/.test  ## Kafka, Redis and a schema registry on this machine, unt
 	@"$(VENV)/bin/python" -m tests.stack
 
 bench: $(VENV)/.test  ## The resolver beside a passthrough and its peers, in one run
-	@"$(VENV)/bin/python" -m bench $(if $(QUICK),--quick)
+	@"$(VENV)/bin/python" -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+profile: $(VENV)/.bench  ## Where the worker's time goes: a table and a flame graph
+	@"$(VENV)/bin/python" -m bench.profile $(if $(SKEWED),--skewed)
 
 clean:
-	rm -rf "$(VENV)" .stack .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf "$(VENV)" .stack .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
