@@ -36,16 +36,17 @@ def report(
     console: Console, found: Findings, command: list[str], *, complete: bool, recorded: bool
 ) -> Path:
     """Prints everything and keeps it under ``.bench/results``; recorded also in the repository."""
-    tables = [goals_table(found, complete=complete), *found.tables]
-    for table in [*found.tables, tables[0]]:
-        show(console, table)
+    goals = goals_table(found, complete=complete)
+    for table in [*found.tables, goals]:
+        if table.rows:
+            show(console, table)
     now = datetime.now(UTC)
     caption = f"{now:%Y-%m-%d}, {machine()}, commit {commit()}"
     text = "\n\n".join(
         [
             f"## {caption}",
             f"`{shlex.join(['python', '-m', 'bench', *command])}`",
-            *(table.markdown() for table in tables),
+            *(table.markdown() for table in [goals, *found.tables] if table.rows),
         ]
     )
     folder = environments() / "results"

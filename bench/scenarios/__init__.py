@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 from bench.findings import Findings
 from bench.running import Bench
-from bench.scenarios import delays, forms, growth, rates, scaling
+from bench.scenarios import agreement, delays, forms, growth, rates, scaling
 
 Scenario = Callable[[Bench], Findings]
 
 SCENARIOS: dict[str, Scenario] = {
+    "agreement": agreement.agreement,
     "throughput": rates.throughput,
     "latency": delays.latency,
     "burst": delays.burst,
