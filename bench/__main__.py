@@ -67,7 +67,7 @@ def plan_of(stated: argparse.Namespace) -> Plan:
         events=stated.events or (QUICK_EVENTS if stated.quick else usual.events),
         rounds=stated.rounds or (1 if stated.quick else usual.rounds),
         quick=stated.quick,
-        contenders=chosen(stated.contenders),
+        contenders=chosen(stated.contenders, quick=stated.quick),
         profiles=stated.profiles or (QUICK_PROFILES if stated.quick else usual.profiles),
     )
 

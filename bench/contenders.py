@@ -5,7 +5,7 @@ import shutil
 import sys
 import venv
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ class Contender:
     whole: bool = True
     lacks: str = ""
     uses_redis: bool = False
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
+    """What its library is told where it is to be fast."""
     latency_options: dict[str, Any] = field(default_factory=dict, hash=False)
 
     @property
@@ -105,6 +107,13 @@ KAFKA_STREAMS = Contender(
     java_peer("kafka_streams", "peer.Peer"),
     lacks="no consent, destinations, leads, or order between devices; state in RocksDB, not shared",
 )
+KAFKA_STREAMS_1S = replace(
+    KAFKA_STREAMS,
+    name="Kafka Streams, 1 s commits",
+    lacks="as Kafka Streams; ten times its recommended time between commits",
+    options={"commit.interval.ms": 1_000},
+    latency_options={"commit.interval.ms": 1_000},
+)
 QUIX = Contender(
     "Quix Streams",
     python_peer("quix"),
@@ -125,13 +134,14 @@ AFTERNOON = Contender(
     uses_redis=True,
 )
 OWN = (PASSTHROUGH, RESOLVER, PASSTHROUGH_ALO, RESOLVER_ALO)
-ALL = (*OWN, KAFKA_STREAMS, QUIX, BYTEWAX, AFTERNOON)
+QUICK = (*OWN, KAFKA_STREAMS, QUIX, BYTEWAX, AFTERNOON)
+ALL = (*OWN, KAFKA_STREAMS, KAFKA_STREAMS_1S, QUIX, BYTEWAX, AFTERNOON)
 
 
-def chosen(names: str | None) -> tuple[Contender, ...]:
-    """Contenders whose names contain one of a comma-separated list; all of them without one."""
+def chosen(names: str | None, *, quick: bool) -> tuple[Contender, ...]:
+    """Contenders whose names contain one of a comma-separated list; the usual without one."""
     if not names:
-        return ALL
+        return QUICK if quick else ALL
     wanted = [one.strip().lower() for one in names.split(",")]
     found = tuple(one for one in ALL if any(part in one.name.lower() for part in wanted))
     if not found:

@@ -83,6 +83,7 @@ class Bench:
             "name": name,
             "prefix": f"{name}:",
             "delivery": contender.delivery,
+            "options": contender.options,
             "folder": str(environments() / "runs" / name),
             **changed,
         }
