@@ -78,6 +78,7 @@ def passthrough(setup: Setup, progress: Progress, stopping: Callable[[], bool]) 
             "partitioner": "murmur2_random",
             "queue.buffering.max.messages": 1_000_000,
             **RETRY,
+            **setup.options,
         }
     )
     if exactly_once:

@@ -19,7 +19,10 @@ DRAIN_QUIET_READS = 20
 
 
 def latency(bench: Bench) -> Findings:
-    """Half of each one's own maximum, 20 events a second, the passthrough at the same rates."""
+    """Half of each one's own maximum, 20 events a second, the passthrough at the same rates.
+
+    A quick run has the resolver alone, and at least once only the trickle.
+    """
     plan = bench.plan
     runners = [one for one in plan.contenders if one not in (PASSTHROUGH, PASSTHROUGH_ALO)]
     if plan.quick:
@@ -27,6 +30,9 @@ def latency(bench: Bench) -> Findings:
     found, rows, p99 = Findings(), [], {}
     for contender in runners:
         ceiling = PASSTHROUGH if contender.delivery == "exactly_once" else PASSTHROUGH_ALO
+        if plan.quick and contender == RESOLVER_ALO:
+            trickle(bench, contender)
+            continue
         rate = bench.maximum(contender) / 2
         bench.say(f"latency of {contender.name} at {rate:,.0f} events/s")
         own, under = half(bench, contender, rate), None
