@@ -6,7 +6,7 @@ COMPILED := .compiled/site
 # Compiled modules first, then bench and tests from here; never the sources of the package.
 RUN_COMPILED = RESOLVER_TEST_FORM=compiled PYTHONSAFEPATH=1 PYTHONPATH="$(COMPILED):."
 
-.PHONY: demo test test-compiled lint stack bench clean
+.PHONY: demo test test-compiled lint stack bench profile clean
 
 $(VENV)/.demo: pyproject.toml
 	@$(PYTHON) -m venv "$(VENV)"
@@ -18,6 +18,11 @@ $(VENV)/.test: pyproject.toml
 	@"$(VENV)/bin/python" -m pip install --quiet --editable '.[test]'
 	@touch "$@" "$(VENV)/.demo"
 
+$(VENV)/.bench: pyproject.toml
+	@$(PYTHON) -m venv "$(VENV)"
+	@"$(VENV)/bin/python" -m pip install --quiet --editable '.[bench]'
+	@touch "$@" "$(VENV)/.test" "$(VENV)/.demo"
+
 demo: $(VENV)/.demo  ## The main job on an embedded broker and store
 	@"$(VENV)/bin/python" -m resolver demo
 
@@ -27,7 +32,7 @@ lint: $(VENV)/.test
 	@"$(VENV)/bin/python" -m mypy
 
 test: lint test-compiled  ## Everything, on a real broker
-	@"$(VENV)/bin/python" -m pytest
+	@"$(VENV)/bin/python" -m pytest --ignore=tests/bench
 
 # The wheel that is installed where speed counts: its hot path is native code (needs a C compiler).
 .compiled/.done: pyproject.toml $(shell find resolver schemas -type f -not -path '*/__pycache__/*')
@@ -39,13 +44,17 @@ test: lint test-compiled  ## Everything, on a real broker
 	@touch "$@"
 
 test-compiled: $(VENV)/.test .compiled/.done  ## The rules and the protocol, as native code
-	@$(RUN_COMPILED) "$(VENV)/bin/python" -m pytest --import-mode=append tests/core tests/simulation/test_protocol.py
+	@$(RUN_COMPILED) "$(VENV)/bin/python" -m pytest --import-mode=append tests/core \
+	  tests/simulation/test_protocol.py tests/bench
 
 stack: $(VENV)/.test  ## Kafka, Redis and a schema registry on this machine, until Ctrl-C
 	@"$(VENV)/bin/python" -m tests.stack
 
-bench: $(VENV)/.test .compiled/.done  ## The resolver beside a passthrough, in one run
-	@$(RUN_COMPILED) "$(VENV)/bin/python" -m bench $(if $(QUICK),--events 60000 --rounds 1)
+bench: $(VENV)/.test .compiled/.done  ## The resolver beside a passthrough and its peers, in one run
+	@$(RUN_COMPILED) "$(VENV)/bin/python" -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+profile: $(VENV)/.bench  ## Where the time goes by function, on the sources, whose frames show
+	@"$(VENV)/bin/python" -m bench.profile $(if $(SKEWED),--skewed)
 
 clean:
-	rm -rf "$(VENV)" .compiled .stack .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf "$(VENV)" .compiled .stack .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,71 +1,67 @@
-"""One contender in a process of its own: reads a topic once, prints what it took as JSON.
+"""The resolver or a passthrough as a contender: a process that tells its progress on stdout.
 
-``python -m bench.contender passthrough|exactly_once|at_least_once SETUP`` with SETUP as JSON:
-``brokers``, ``redis``, ``raw`` (topic), ``name`` (prefix of everything it writes), ``events``.
+``python -m bench.contender passthrough|resolver SETUP``; see ``bench.protocol``.
 """
 
-import json
-import resource
+import signal
 import sys
-import time
+import types
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import Consumer, Producer
 
+from bench.protocol import Progress, Setup, told
 from resolver import wiring
 from resolver.batch import Batch
-from resolver.config import load_settings
-from resolver.edges.kafka_tools import KafkaTools
+from resolver.config import Settings, load_settings
+from resolver.destinations.spec import DestinationSpec
 from resolver.worker import Observer, Worker
 
 TRANSACTION_EVENTS = 5_000
 """Messages in a transaction of the passthrough, as stream processors are advised."""
+RETRY = {"retry.backoff.ms": 10, "retry.backoff.max.ms": 20}
+"""A transaction that begins while the broker still writes the last one's markers is asked to try
+again: with the default of 100 ms, doubled, half of a trickle's latency is this waiting.
+"""
 
 
 class Meter(Observer):
-    """Counts events, and takes the time from the first batch's start to the last one's end."""
+    """Counts what the worker commits."""
 
-    def __init__(self, events: int) -> None:
-        self.events = events
-        self.seen = 0
-        self.started = self.cpu_started = self.seconds = self.cpu_s = 0.0
-        self.stop: Callable[[], None] = lambda: None
-
-    def begin(self) -> None:
-        """The first event is there."""
-        self.started, self.cpu_started = time.perf_counter(), time.process_time()
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.emitted: Counter[str] = Counter()
+        self.progress.notes = {"emitted": self.emitted, "buried": 0, "trouble": 0}
 
     def batch_done(self, batch: Batch, seconds: float, lag: int) -> None:
-        if not self.seen:
-            self.started = time.perf_counter() - seconds
-        self.count(batch.joined + batch.skipped.total() + len(batch.buried))
-
-    def count(self, events: int) -> None:
-        """So many more are committed."""
-        self.seen += events
-        if self.seen >= self.events:
-            self.seconds = time.perf_counter() - self.started
-            self.cpu_s = time.process_time() - self.cpu_started
-            self.stop()
+        self.emitted.update(batch.emitted)
+        self.progress.notes["buried"] += len(batch.buried)
+        self.progress.count(batch.joined + batch.skipped.total() + len(batch.buried))
 
     def waiting(self, reason: str) -> None:
-        print(reason, file=sys.stderr)
+        self._troubled(reason)
 
     def aborted(self, reason: str) -> None:
-        print(reason, file=sys.stderr)
+        self._troubled(reason)
 
     def assigned(self, partitions: int) -> None:
-        self.cpu_started = self.cpu_started or time.process_time()
+        if partitions:
+            self.progress.begin()
+
+    def _troubled(self, reason: str) -> None:
+        self.progress.notes["trouble"] += 1
+        print(reason, file=sys.stderr)
 
 
-def passthrough(setup: dict[str, Any], meter: Meter) -> None:
-    """Consume and produce the same bytes, in transactions: the ceiling of this client."""
-    name, brokers = setup["name"], setup["brokers"]
+def passthrough(setup: Setup, progress: Progress, stopping: Callable[[], bool]) -> None:
+    """Consume and produce the same bytes: the ceiling of this client."""
+    exactly_once = setup.delivery == "exactly_once"
     consumer = Consumer(
         {
-            "bootstrap.servers": brokers,
-            "group.id": name,
+            "bootstrap.servers": setup.brokers,
+            "group.id": setup.name,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
             "fetch.wait.max.ms": 20,
@@ -74,73 +70,94 @@ def passthrough(setup: dict[str, Any], meter: Meter) -> None:
     )
     producer = Producer(
         {
-            "bootstrap.servers": brokers,
-            "transactional.id": name,
+            "bootstrap.servers": setup.brokers,
+            **({"transactional.id": setup.name} if exactly_once else {"acks": "all"}),
             "linger.ms": 5,
             "batch.size": 1_000_000,
             "compression.type": "lz4",
             "partitioner": "murmur2_random",
             "queue.buffering.max.messages": 1_000_000,
+            **RETRY,
+            **setup.options,
         }
     )
-    producer.init_transactions()
-    consumer.subscribe([setup["raw"]])
-    while meter.seen < meter.events:
+    if exactly_once:
+        producer.init_transactions()
+    consumer.subscribe([setup.raw])
+    while not stopping():
         first = consumer.poll(0.2)
         if first is None:
             continue
-        if not meter.seen:
-            meter.begin()
+        progress.begin()
         messages = [first, *consumer.consume(TRANSACTION_EVENTS - 1, 0)]
-        producer.begin_transaction()
-        for message in messages:
-            producer.produce(f"{name}.out", message.value(), message.key())
-        positions = consumer.position(consumer.assignment())
-        producer.send_offsets_to_transaction(positions, consumer.consumer_group_metadata())
-        producer.commit_transaction()
-        meter.count(len(messages))
+        pass_on(messages, setup.out, consumer, producer, transactional=exactly_once)
+        progress.count(len(messages))
     consumer.close()
 
 
-def resolver(setup: dict[str, Any], meter: Meter, delivery: str) -> None:
-    """One worker with its changelog and one JSON destination."""
-    name = setup["name"]
+def pass_on(
+    messages: list[Any], topic: str, consumer: Consumer, producer: Producer, *, transactional: bool
+) -> None:
+    """Produces a batch and commits its offsets, in one transaction or one after the other."""
+    if transactional:
+        producer.begin_transaction()
+    for message in messages:
+        producer.produce(topic, message.value(), message.key())
+    if not transactional:
+        producer.flush()
+        consumer.commit(asynchronous=False)
+        return
+    positions = consumer.position(consumer.assignment())
+    producer.send_offsets_to_transaction(positions, consumer.consumer_group_metadata())
+    producer.commit_transaction()
+
+
+def settings_of(setup: Setup) -> Settings:
+    """The resolver's settings for a run: its defaults, but for addresses and names."""
     settings = load_settings(
         None,
-        kafka={"brokers": setup["brokers"], "group_id": name},
-        redis={"url": setup["redis"], "prefix": f"{name}:"},
+        kafka={"brokers": setup.brokers, "group_id": setup.name},
+        redis={"url": setup.redis, "prefix": setup.prefix},
     )
-    settings = settings.model_copy(
+    destinations = [
+        DestinationSpec(**{**spec, "topic": topic})
+        for spec, topic in zip(setup.destinations, setup.outs, strict=True)
+    ]
+    return settings.model_copy(
         update={
-            "inputs": (settings.inputs[0].model_copy(update={"topic": setup["raw"]}),),
-            "destinations": (settings.destinations[0].model_copy(update={"topic": f"{name}.out"}),),
-            "changelog": f"{name}.changelog",
-            "dead_letters": f"{name}.dead",
-            "delivery": delivery,
+            "inputs": (settings.inputs[0].model_copy(update={"topic": setup.raw}),),
+            "destinations": tuple(destinations),
+            "changelog": setup.changelog,
+            "dead_letters": setup.dead_letters,
+            "delivery": setup.delivery,
         }
     )
-    worker: Worker = wiring.build_worker(settings, wiring.open_store(settings), meter, "bench-0")
-    meter.stop = worker.stop
-    worker.run()
+
+
+def build(setup: Setup, progress: Progress) -> Worker:
+    """One worker, with its changelog, of the settings' destinations."""
+    settings = settings_of(setup)
+    store = wiring.open_store(settings)
+    return wiring.build_worker(settings, store, Meter(progress), setup.member)
 
 
 def main() -> None:
-    """Creates the contender's topics, runs it, prints its figures."""
-    kind, setup = sys.argv[1], json.loads(sys.argv[2])
-    wanted = {f"{setup['name']}.{one}": one != "dead" for one in ("out", "changelog", "dead")}
-    KafkaTools({"bootstrap.servers": setup["brokers"]}).create(wanted, 12, 1)
-    meter = Meter(setup["events"])
+    """Runs the contender until it is told to end."""
+    kind, setup = sys.argv[1], told()
+    progress = Progress(setup.events)
+    ended = False
+
+    def end(number: int, frame: types.FrameType | None) -> None:
+        nonlocal ended
+        ended = True
+
+    signal.signal(signal.SIGTERM, end)
     if kind == "passthrough":
-        passthrough(setup, meter)
-    else:
-        resolver(setup, meter, kind)
-    memory_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    figures = {
-        "events_per_s": meter.seen / meter.seconds,
-        "cpu_us_per_event": meter.cpu_s / meter.seen * 1e6,
-        "memory_mib": memory_kib / 1024,
-    }
-    print(json.dumps(figures))
+        passthrough(setup, progress, lambda: ended)
+        return
+    worker = build(setup, progress)
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    worker.run()
 
 
 if __name__ == "__main__":

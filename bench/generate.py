@@ -4,8 +4,9 @@ import itertools
 import json
 import random
 from bisect import bisect
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 USERS = 100_000
 ANONYMOUS_SHARE = 1 / 3
@@ -16,19 +17,54 @@ PLANS = ("free", "starter", "pro", "enterprise")
 CITIES = ("Lisbon", "Utrecht", "Graz", "Malmö", "Porto", "Leeds", "Lyon", "Brno")
 
 
+@dataclass(frozen=True)
+class Law:
+    """How events spread over users; in ``turns`` each is identified once, then on a new device."""
+
+    name: str
+    skewed: bool = False
+    users: int = USERS
+    turns: bool = False
+
+
+UNIFORM, SKEWED = Law("uniform"), Law("skewed", skewed=True)
+
+
+class Generated(NamedTuple):
+    """An event: its key (the anonymousId), its JSON, and the number of its user."""
+
+    key: bytes
+    value: bytes
+    user: int
+
+
 def generate(count: int, *, skewed: bool, seed: int = 7) -> Iterator[tuple[bytes, bytes]]:
     """``count`` pairs of key (the anonymousId) and JSON event of about 570 bytes."""
+    law = SKEWED if skewed else UNIFORM
+    return ((event.key, event.value) for event in events_of(count, law, seed))
+
+
+def events_of(count: int, law: Law, seed: int = 7) -> Iterator[Generated]:
+    """``count`` JSON events of about 570 bytes that follow a law."""
     chance = random.Random(seed)
-    pick = _zipf(chance) if skewed else lambda: chance.randrange(USERS)
+    pick = _picker(law, chance)
     for number in range(count):
         user = pick()
-        device = f"{user:08x}-7a3e-4c1d-9b2f-{user % 997:04x}{chance.randrange(1 + user % 3):08x}"
+        place = number // law.users if law.turns else chance.randrange(1 + user % 3)
+        device = f"{user:08x}-7a3e-4c1d-9b2f-{user % 997:04x}{place:08x}"
         event = _event(chance, number, user, device)
-        yield device.encode(), json.dumps(event, separators=(",", ":")).encode()
+        if law.turns and "userId" not in event:
+            event["userId"] = f"user-{user}"
+        value = json.dumps(event, separators=(",", ":")).encode()
+        yield Generated(device.encode(), value, user)
 
 
-def _zipf(chance: random.Random) -> Any:
-    weights = (1 / rank**ZIPF_EXPONENT for rank in range(1, USERS + 1))
+def _picker(law: Law, chance: random.Random) -> Callable[[], int]:
+    if law.turns:
+        return itertools.cycle(range(law.users)).__next__
+    if not law.skewed:
+        return lambda: chance.randrange(law.users)
+    weights = (1 / rank**ZIPF_EXPONENT for rank in range(1, law.users + 1))
     cumulative = list(itertools.accumulate(weights))
     return lambda: bisect(cumulative, chance.random() * cumulative[-1])
 

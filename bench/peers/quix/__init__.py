@@ -1,0 +1,1 @@
+"""A peer; see the README beside it."""
