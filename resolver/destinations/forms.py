@@ -100,10 +100,11 @@ def hasher(name: Hash) -> Convert:
     """The hash of text, in lower-case hexadecimal; empty text has none."""
     make = getattr(hashlib, name.value)
 
-    @lru_cache(MEMO_SIZE)
-    def known(text: str) -> str:
-        digest: str = make(text.encode()).hexdigest()
-        return digest
+    def digest(text: str) -> str:
+        hexadecimal: str = make(text.encode()).hexdigest()
+        return hexadecimal
+
+    known = lru_cache(MEMO_SIZE)(digest)
 
     def convert(value: Any) -> Any:
         if type(value) is not str:
@@ -136,15 +137,16 @@ def _of_some_text(change: Callable[[str], str | None]) -> Convert:
 def _of_instant(render: Callable[[int], Any]) -> Convert:
     """A form of an instant, stated as ISO 8601 or as a number."""
 
-    @lru_cache(MEMO_SIZE)
-    def known(value: str | int | float) -> Any:
-        try:
-            instant = instant_us(value)
-        except OverflowError:
-            instant = None
+    def rendered(value: str | int | float) -> Any:
+        instant = instant_us(value)
         return Reason.WRONG_TYPE if instant is None else render(instant)
 
-    return lambda value: known(value) if type(value) in (str, int, float) else Reason.WRONG_TYPE
+    known = lru_cache(MEMO_SIZE)(rendered)
+
+    def convert(value: Any) -> Any:
+        return known(value) if type(value) in (str, int, float) else Reason.WRONG_TYPE
+
+    return convert
 
 
 def _iso(instant: int) -> str:

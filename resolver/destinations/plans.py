@@ -36,8 +36,13 @@ class Plan(NamedTuple):
     convert: Convert | None
 
 
-class Spread(list[tuple[int, str, Any]]):
-    """Several fields of one value; a field's value may be a ``Reason``."""
+class Spread:
+    """Several fields of one value: (object, name, value), where a value may be a ``Reason``."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: list[tuple[int, str, Any]]) -> None:
+        self.fields = fields
 
 
 class Places:
@@ -180,16 +185,16 @@ class Plans:
         def convert(value: Any) -> Any:
             if type(value) is not dict:
                 return _converted(plain, value) if plain else Reason.WRONG_TYPE
-            spread, others = Spread(), {}
+            spread, others = Spread([]), {}
             for inner, member in value.items():
                 if member is None:
                     continue
                 if inner in parts:
-                    spread += _converted(parts[inner], member)
+                    spread.fields += _converted(parts[inner], member).fields
                 else:
                     others[inner] = member
             if others and is_left_out(rest):
-                spread += [(ROOT, inner, Reason.NOT_TAKEN) for inner in others]
+                spread.fields += [(ROOT, inner, Reason.NOT_TAKEN) for inner in others]
             elif others:
                 _append(spread, rest, others)
             return spread
@@ -223,7 +228,7 @@ class Plans:
         known: dict[str, str | Reason] = {}
 
         def flatten(value: dict[str, Any]) -> Any:
-            spread = Spread()
+            spread = Spread([])
             for path, one in self._leaves(name, value, deepest):
                 target = known.get(path)
                 if target is None:
@@ -231,9 +236,9 @@ class Plans:
                         known.clear()
                     target = known[path] = self.name_of(path)
                 if type(target) is Reason:
-                    spread.append((self.bucket, path, target))
+                    spread.fields.append((self.bucket, path, target))
                 else:
-                    spread.append((self.bucket, target, one if leaf is None else leaf(one)))
+                    spread.fields.append((self.bucket, target, one if leaf is None else leaf(one)))
             return spread
 
         target = self.name_of(name)
@@ -308,8 +313,10 @@ def _to_several(targets: list[tuple[int, str]], convert: Convert | None) -> Conv
 
 def _converted(fields: list[tuple[int, str, Convert | None]], value: Any) -> Spread:
     return Spread(
-        (place, name, value if convert is None else convert(value))
-        for place, name, convert in fields
+        [
+            (place, name, value if convert is None else convert(value))
+            for place, name, convert in fields
+        ]
     )
 
 
@@ -317,6 +324,6 @@ def _append(spread: Spread, plan: Plan, value: Any) -> None:
     """Adds what a plan makes of a value."""
     made = value if plan.convert is None else plan.convert(value)
     if type(made) is Spread:
-        spread += made
+        spread.fields += made.fields
     else:
-        spread.append((plan.place, plan.name, made))
+        spread.fields.append((plan.place, plan.name, made))

@@ -14,7 +14,7 @@ from resolver.core.times import iso_utc
 from resolver.destinations.derive import Deriver
 from resolver.destinations.forms import converter_of
 from resolver.destinations.identity import Identity, reader_of
-from resolver.destinations.plans import Places, Plans, Spread
+from resolver.destinations.plans import NAMES_REMEMBERED, Places, Plans, Spread
 from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import (
     Anonymous,
@@ -50,6 +50,7 @@ class Shape:
             for path, rule in spec.also.items()
         ]
         self._defaults = [(self._places.target(path), at) for path, at in spec.defaults.items()]
+        self._told: dict[str, list[str]] = {}
         self._parents = self._places.parents()
         self._count = len(self._places.paths)
         self._bound = spec.limits.traits
@@ -76,9 +77,16 @@ class Shape:
         """The dotted paths of the fields that traits fill here; those left out have none."""
         if traits is None:
             return None
-        return sorted(
-            {".".join((*self._places.paths[at], one)) for at, one in self._fields_of(traits)}
-        )
+        told = self._told
+        if len(told) > NAMES_REMEMBERED:
+            told.clear()
+        for trait in traits:
+            if trait not in told:
+                targets = self._plans.targets(trait)
+                told[trait] = [".".join((*self._places.paths[at], one)) for at, one in targets]
+        if len(traits) == 1:
+            return told[traits[0]]
+        return sorted({path for trait in traits for path in told[trait]})
 
     def shape(self, profile: Profile) -> dict[str, Any] | None:
         """The stable payload, ``profile`` its last member; None: this one is not sent."""
@@ -182,7 +190,7 @@ class Shape:
         """Every field that a trait alone would fill, by its path: its value, or why it is not."""
         place, name, convert = self._plans.plan(trait)
         made = value if convert is None else convert(value)
-        fields = made if type(made) is Spread else [(place, name, made)]
+        fields = made.fields if type(made) is Spread else [(place, name, made)]
         return [((*self._places.paths[at], one), inner) for at, one, inner in fields]
 
     def _placed(self, traits: dict[str, Any]) -> list[Fields]:
@@ -199,7 +207,7 @@ class Shape:
                     left_out[value] += 1
                     continue
                 if kind is Spread:
-                    self._spread(holders, trait, value)
+                    self._spread(holders, trait, value.fields)
                     continue
             holder = holders[place]
             if name in holder and self._loses(trait, place, name):
@@ -207,7 +215,9 @@ class Shape:
             holder[name] = value
         return holders
 
-    def _spread(self, holders: list[Fields], trait: str, fields: Spread) -> None:
+    def _spread(
+        self, holders: list[Fields], trait: str, fields: list[tuple[int, str, Any]]
+    ) -> None:
         """Places several fields of one trait, or counts why there is none."""
         for place, name, value in fields:
             if type(value) is Reason:
