@@ -36,6 +36,9 @@ ENDING = UNUSABLE_TOPIC | {KafkaError._FATAL, KafkaError._AUTO_OFFSET_RESET}
 """What a consumer reports once and never gets over."""
 FLUSH_S_MAX = 120.0
 """A flush that takes longer than librdkafka's message timeout has already failed."""
+RETRY_BACKOFF_MS = 10
+"""A transaction that begins while the broker still writes the last one's markers is told to try
+again: soon, because at a trickle that wait is most of the latency."""
 POLL_SLICE = 1_000
 """Messages asked for at a time, so that few large ones do not fill the memory."""
 BATCH_BYTES_MAX = 64 * 1024 * 1024
@@ -153,6 +156,7 @@ class KafkaSink:
             "queue.buffering.max.messages": 1_000_000,
             "queue.buffering.max.kbytes": 262_144,
             "delivery.report.only.error": True,
+            "retry.backoff.ms": RETRY_BACKOFF_MS,
             **settings,
         }
         if transactional_id is not None:

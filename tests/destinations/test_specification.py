@@ -349,9 +349,9 @@ def test_anonymous_people_have_an_alias_at_braze_and_a_device_at_amplitude() -> 
     assert shaped("amplitude", anonymous, anonymous=Anonymous.DROP) is None
 
 
-@pytest.mark.parametrize("context", [{"device": {"id": "d1"}}, b'{"device":{"id":"d1"}}'])
-def test_an_id_can_come_from_the_context_in_either_form(context: Any) -> None:
+def test_an_id_can_come_from_the_context() -> None:
     """The context travels as text where nobody needs to look into it."""
+    context = b'{"device":{"id":"d1"}}'
     rules = {"rules": [{"to": "device_id", "from": "context.device.id"}]}
 
     payload = shaped("amplitude", person({}, context=context), identity=rules, requires=[])

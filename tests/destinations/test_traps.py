@@ -169,7 +169,8 @@ def test_a_removed_trait_is_left_out_where_nothing_clears_it(preset: str) -> Non
     """profile.removed says it; a null column or attribute would be an error."""
     sent = message(preset, Revision(7, [], [], ["plan"], "m"), {"email": "a@x.io"})
 
-    assert sent["profile"]["removed"] == ["plan"]
+    told = {"intercom": "custom_attributes.plan", "ga4": "user_properties.plan"}.get(preset, "plan")
+    assert sent["profile"]["removed"] == [told]
     assert not [path for path in leaves(sent["traits"]) if path[-1] in ("plan", "PLAN")]
 
 
