@@ -19,12 +19,16 @@ CITIES = ("Lisbon", "Utrecht", "Graz", "Malmö", "Porto", "Leeds", "Lyon", "Brno
 
 @dataclass(frozen=True)
 class Law:
-    """How events spread over users; in ``turns`` each is identified once, then on a new device."""
+    """How events spread over users; in ``turns`` each is identified once, then on a new device.
+
+    ``first`` is the number of the first event, and so its time: later than all events before it.
+    """
 
     name: str
     skewed: bool = False
     users: int = USERS
     turns: bool = False
+    first: int = 0
 
 
 UNIFORM, SKEWED = Law("uniform"), Law("skewed", skewed=True)
@@ -52,7 +56,7 @@ def events_of(count: int, law: Law, seed: int = 7) -> Iterator[Generated]:
         user = pick()
         place = number // law.users if law.turns else chance.randrange(1 + user % 3)
         device = f"{user:08x}-7a3e-4c1d-9b2f-{user % 997:04x}{place:08x}"
-        event = _event(chance, number, user, device)
+        event = _event(chance, law.first + number, user, device)
         if law.turns and "userId" not in event:
             event["userId"] = f"user-{user}"
         value = json.dumps(event, separators=(",", ":")).encode()

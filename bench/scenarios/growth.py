@@ -3,7 +3,8 @@
 from bench.contenders import RESOLVER
 from bench.findings import GIB, MIB, Findings, Table
 from bench.generate import UNIFORM, Law
-from bench.running import Bench, Figures
+from bench.running import Bench, Figures, median
+from tests.stack.services import StackError
 
 FEW = 10_000
 MB = 1_000_000
@@ -40,44 +41,54 @@ def row_of(name: str, one: Figures) -> list[str]:
 
 
 def store(bench: Bench) -> Findings:
-    """Fills stores with few and with many profiles, then resolves the same events in both."""
+    """Fills one store with few profiles and one with many, then resolves the same events in both.
+
+    The events are later than those that filled the stores, and new in every round.
+    """
+    if bench.stack.redis is not None:
+        raise StackError("store compares two servers of its own: unset RESOLVER_TEST_REDIS")
     many = bench.plan.profiles
-    found = Findings()
-    bench.say(f"a store of {FEW:,} profiles")
-    small, _ = filled(bench, FEW, [FEW])
-    bench.say(f"a store of {many:,} profiles")
-    (same, spread), filling = filled(bench, many, [FEW, many])
-    rows = [
-        row_of(f"{FEW:,} in Redis, events about all of them", small[0]),
-        row_of(f"{many:,} in Redis, events about {FEW:,} of them", same),
-        row_of(f"{many:,} in Redis, events about all of them", spread),
-    ]
+    with bench.stack.store() as little, bench.stack.store() as large:
+        few_prefix, _ = filled(bench, little, FEW)
+        many_prefix, filling = filled(bench, large, many)
+        cases = {
+            f"{FEW:,} in Redis, events about all of them": (little, few_prefix, FEW),
+            f"{many:,} in Redis, events about {FEW:,} of them": (large, many_prefix, FEW),
+            f"{many:,} in Redis, events about all of them": (large, many_prefix, many),
+        }
+        runs: dict[str, list[Figures]] = {name: [] for name in cases}
+        for number in range(bench.plan.rounds):
+            later = many * DEVICES + number * bench.plan.events
+            for name, (redis, prefix, users) in cases.items():
+                raw = bench.raw(Law("known", users=users, first=later))
+                setup = bench.setup(RESOLVER, raw.topic, redis, events=raw.events, prefix=prefix)
+                runs[name].append(bench.finish(RESOLVER, setup))
+    few, same, spread = (median(figures, "events_per_s") for figures in runs.values())
+    rows = [row_of(name, middle_of(figures)) for name, figures in runs.items()]
     columns = ["profiles", "events/s", "CPU µs/event", "Redis CPU µs/event", "emitted"]
-    found.tables.append(Table("Many profiles in Redis against few", columns, rows))
-    alike, wide = same.events_per_s / small[0].events_per_s, spread.events_per_s
+    found = Findings([Table("Many profiles in Redis against few", columns, rows)])
     remark = (
         f"the same events, {many:,} against {FEW:,} profiles; spread over all of the larger"
-        f" store {wide / small[0].events_per_s:.2f}, as fewer meet in a batch or in the cache"
+        f" store {spread / few:.2f}, as fewer meet in a batch or in the cache"
     )
-    found.note("store_size", alike, remark)
+    found.note("store_size", same / few, remark)
     note_sizes(found, filling, many)
     return found
 
 
-def filled(bench: Bench, profiles: int, populations: list[int]) -> tuple[list[Figures], Figures]:
-    """Figures of uniform events about so many known users, and those of filling the store."""
-    law = Law("in turn", users=profiles, turns=True)
-    with bench.stack.store() as redis:
-        source = bench.stack.fill(profiles * DEVICES, law)
-        first = bench.setup(RESOLVER, source.topic, redis, events=source.events)
-        filling = bench.finish(RESOLVER, first)
-        bench.stack.drop(source.topic)
-        found = []
-        for users in populations:
-            raw = bench.raw(Law("known", users=users))
-            setup = bench.setup(RESOLVER, raw.topic, redis, events=raw.events, prefix=first.prefix)
-            found.append(bench.finish(RESOLVER, setup))
-    return found, filling
+def middle_of(figures: list[Figures]) -> Figures:
+    """The round of the middle rate."""
+    return sorted(figures, key=lambda one: one.events_per_s)[len(figures) // 2]
+
+
+def filled(bench: Bench, redis: str, profiles: int) -> tuple[str, Figures]:
+    """Resolves so many users into a store; their prefix there, and what it took."""
+    bench.say(f"a store of {profiles:,} profiles")
+    source = bench.stack.fill(profiles * DEVICES, Law("in turn", users=profiles, turns=True))
+    setup = bench.setup(RESOLVER, source.topic, redis, events=source.events)
+    filling = bench.finish(RESOLVER, setup)
+    bench.stack.drop(source.topic)
+    return setup.prefix, filling
 
 
 def note_sizes(found: Findings, filling: Figures, profiles: int) -> None:
