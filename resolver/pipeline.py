@@ -82,6 +82,7 @@ class Pipeline:
             self.forget()
         remembered = bool(self.young or self.old)
         self.emitter.begin()
+        self.store.watch()
         for buried in batch.buried:
             self.sink.bury(buried.message, letter_headers(buried))
         self._settle(batch.devices.values(), tag)
@@ -215,7 +216,12 @@ class Pipeline:
         self.commits.update(self.store.commits(sorted(doubtful)))
 
     def _recheck(self) -> None:
-        """Emits again what has moved since it was swapped, until nothing has."""
+        """Emits again what has moved since it was swapped, until nothing has.
+
+        While nobody else swaps there is nothing to look at: one question spares a version each.
+        """
+        if self.store.alone():
+            return
         watched = self.emitter.emitted
         keys = [one.key for one in watched]
         for _ in range(RECHECKS_MAX):

@@ -116,6 +116,16 @@ class Store(Protocol):
         """The versions in the keys' order; 0 where there is none."""
         ...
 
+    def watch(self) -> None:
+        """Begins to notice whether others swap."""
+        ...
+
+    def alone(self) -> bool:
+        """Whether nobody else has swapped anything since the first own swap after ``watch``: then
+        nothing has moved. May say no where it cannot tell.
+        """
+        ...
+
     def commits(self, incarnations: Sequence[str]) -> Mapping[str, int]:
         """The highest committed sequence of each incarnation that is known."""
         ...

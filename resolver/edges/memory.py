@@ -28,6 +28,8 @@ class MemoryStore:
         self.shared = shared or MemoryRedis()
         self.step = step
         self.generation = 0
+        self.swaps_seen = 0
+        self.undisturbed = False
 
     def exchange(
         self, loads: Sequence[Sequence[str]], decide: Decide
@@ -45,6 +47,7 @@ class MemoryStore:
         replies: list[Stored | None] = []
         for one in swaps:
             self.step("store.swap")
+            self._count()
             current = self.shared.records.get(one.key, ABSENT)
             if current.version == one.expected:
                 self.shared.records[one.key] = Stored(one.version, one.state)
@@ -54,6 +57,18 @@ class MemoryStore:
         if swaps:
             self.step("store.swap.done")
         return replies
+
+    def _count(self) -> None:
+        self.shared.swaps += 1
+        self.undisturbed = self.undisturbed and self.swaps_seen in (0, self.shared.swaps - 1)
+        self.swaps_seen = self.shared.swaps
+
+    def watch(self) -> None:
+        self.swaps_seen, self.undisturbed = 0, True
+
+    def alone(self) -> bool:
+        self.step("store.alone")
+        return self.undisturbed and self.swaps_seen in (0, self.shared.swaps)
 
     def versions(self, keys: Sequence[str]) -> list[int]:
         versions = []
@@ -78,6 +93,7 @@ class MemoryRedis:
 
     records: dict[str, Stored] = field(default_factory=dict)
     commits: dict[str, int] = field(default_factory=dict)
+    swaps: int = 0
 
 
 class Logged(NamedTuple):

@@ -33,6 +33,8 @@ AHEAD = 2
 COMMIT_KEPT_S = 30 * 24 * 3600
 """How long a commit is remembered: a record in doubt for a month is at worst emitted again."""
 VERSION_BYTES = 8
+COUNTER = "swaps"
+"""The name, in a shard, of the count of requests to swap: no identifier, those have a kind."""
 TIMEOUTS = {"socket_timeout": 10, "socket_connect_timeout": 5, "retry": Retry(NoBackoff(), 0)}
 """Seconds; waiting and trying again is the worker's, which stays in its group meanwhile."""
 FAILURES = (RedisError, RedisClusterException)
@@ -55,6 +57,9 @@ class RedisStore:
         self._swap_script = client.register_script((package / "swap.lua").read_text())
         self._versions_script = client.register_script((package / "versions.lua").read_text())
         self._homes = [f"{prefix}{{{shard:x}}}" for shard in range(SHARDS)]
+        self._counter = self._homes[0] + COUNTER
+        self._count = 0
+        self._alone = False
         self._wire: Any = None
         if cluster:
             client.user_on_connect_func = self._count_connection
@@ -76,6 +81,20 @@ class RedisStore:
         with self._translated():
             replies = self._by_group(keys, self._versions_group)
         return [int.from_bytes(reply, "big") for reply in replies]
+
+    def watch(self) -> None:
+        if self._wire is None and not self.cluster:
+            with self._translated():
+                self._connect()
+        self._count, self._alone = 0, not self.cluster
+
+    def alone(self) -> bool:
+        """As the port says; on a cluster nobody counts, and the answer is no."""
+        if not self._alone or not self._count:
+            return self._alone
+        with self._translated():
+            self._ask("GET", self._counter)
+            return self._count == int(self._reply() or 0)
 
     def commits(self, incarnations: Sequence[str]) -> Mapping[str, int]:
         with self._translated():
@@ -141,12 +160,17 @@ class RedisStore:
     def _ask_swap(self, swaps: Sequence[Swap]) -> None:
         if swaps:
             names = [self.name(one.key) for one in swaps]
+            names.append(self._counter)
             self._ask("EVALSHA", self._swap_script.sha, len(names), *names, *_arguments(swaps))
 
     def _swap_replies(self, swaps: Sequence[Swap]) -> list[Stored | None]:
         if not swaps:
             return []
-        return [None if reply is None else _stored(reply) for reply in self._reply()]
+        replies = self._reply()
+        count = replies.pop()
+        self._alone = self._alone and self._count in (0, count - 1)
+        self._count = count
+        return [None if reply is None else _stored(reply) for reply in replies]
 
     def _exchange_by_shard(
         self, loads: Sequence[Sequence[str]], decide: Decide
@@ -215,6 +239,7 @@ class RedisStore:
     def _connect(self) -> None:
         self._wire = self.client.connection_pool.get_connection()
         self.generation += 1
+        self._alone = False
         for script in (self._swap_script, self._versions_script):
             self._ask("SCRIPT", "LOAD", script.script)
             self._reply()

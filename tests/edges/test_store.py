@@ -203,6 +203,37 @@ def test_versions_and_states_are_kept_to_the_last_bit(stores: Pair) -> None:
     assert store.versions(["user:u"]) == [big + 1]
 
 
+def test_a_worker_notices_that_others_swap_from_its_own_first_swap_on(stores: Pair) -> None:
+    """What it emitted may have moved only then; before, it has not emitted anything."""
+    store, other = stores
+    swapped(other, Swap("user:other", 0, 1, b"x"))
+    store.watch()
+    before = store.alone()
+    swapped(store, Swap("user:u", 0, 1, b"x"), Swap("user:v", 0, 1, b"x"))
+    swapped(store, Swap("user:u", 7, 8, b"lost"))
+    undisturbed = store.alone()
+
+    swapped(other, Swap("user:w", 0, 1, b"x"))
+    disturbed = store.alone()
+    swapped(store, Swap("user:v", 1, 2, b"x"))
+
+    on_cluster = isinstance(store, RedisStore) and store.cluster
+    assert before == undisturbed == (not on_cluster)
+    assert not disturbed
+    assert not store.alone()
+
+
+def test_a_swap_between_two_own_ones_is_noticed_too(stores: Pair) -> None:
+    """The last one alone would look as if nothing had happened."""
+    store, other = stores
+    store.watch()
+    swapped(store, Swap("user:u", 0, 1, b"x"))
+    swapped(other, Swap("user:w", 0, 1, b"x"))
+    swapped(store, Swap("user:v", 0, 1, b"x"))
+
+    assert not store.alone()
+
+
 def test_of_swaps_at_the_same_moment_exactly_one_is_done_per_key(
     remote_stores: tuple[RedisStore, RedisStore],
 ) -> None:
