@@ -1,12 +1,12 @@
 """Resolving JSON Lines without Kafka or Redis: the same rules, folded in one pass."""
 
-import gc
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, final
 
 from resolver.batch import Batch
 from resolver.config import Settings
@@ -30,12 +30,16 @@ IDENTIFY = (None, "identify")
 STDIN = Path("-")
 
 
-class Line(NamedTuple):
+@final
+class Line:
     """A line and where it stands; ``number`` counts from 1 within its file."""
 
-    file: str
-    number: int
-    raw: bytes
+    __slots__ = ("file", "number", "raw")
+
+    def __init__(self, file: str, number: int, raw: bytes) -> None:
+        self.file = file
+        self.number = number
+        self.raw = raw
 
 
 class BadLine(NamedTuple):
@@ -63,7 +67,7 @@ def read_lines(paths: list[Path]) -> Iterator[Line]:
     for path in paths:
         if path != STDIN:
             _opened(path).close()
-    return (line for path in paths or [STDIN] for line in _lines_of(path) if line.raw.strip())
+    return chain.from_iterable(map(_lines_of, paths or [STDIN]))
 
 
 def count_lines(paths: list[Path]) -> int | None:
@@ -74,16 +78,15 @@ def count_lines(paths: list[Path]) -> int | None:
 
 
 def _lines_of(path: Path) -> Iterator[Line]:
-    if path == STDIN:
-        yield from _numbered("stdin", sys.stdin.buffer)
-        return
-    with _opened(path) as file:
-        yield from _numbered(str(path), file)
-
-
-def _numbered(name: str, file: Iterable[bytes]) -> Iterator[Line]:
-    """A file's lines without their ends."""
-    return (Line(name, number, raw.rstrip(b"\r\n")) for number, raw in enumerate(file, 1))
+    """A file's lines without their ends, but for blank ones."""
+    name, file = ("stdin", sys.stdin.buffer) if path == STDIN else (str(path), _opened(path))
+    try:
+        for number, raw in enumerate(file, 1):
+            if not raw.isspace():
+                yield Line(name, number, raw.rstrip(b"\r\n"))
+    finally:
+        if path != STDIN:
+            file.close()
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -103,10 +106,7 @@ def fold_lines(
     """
     batch, account = Batch(), Account()
     warned: list[Warned] = []
-    gc.freeze()
     for place, line in enumerate(lines):
-        if not line.raw.strip():
-            continue
         account.lines += 1
         try:
             event = decoder.decode(TOPIC, line.raw, warned)
@@ -140,13 +140,18 @@ def settle(batch: Batch, reading: Reading) -> dict[str, Record]:
 
 
 def profiles(
-    records: dict[str, Record], reading: Reading, audience: Audience = EVERYTHING
+    records: dict[str, Record],
+    reading: Reading,
+    audience: Audience = EVERYTHING,
+    context: Callable[[bytes], Any] = json.loads,
 ) -> Iterator[dict[str, Any]]:
-    """Final profiles as an audience sees them, sorted by ``profileId``."""
+    """Final profiles as an audience sees them, sorted by ``profileId``; ``context`` makes a JSON
+    value of a context's text.
+    """
     for key in sorted(records):
         profile = project(records[key], key, audience, reading.policy)
         if profile is not None:
-            yield as_line(profile)
+            yield as_line(profile, context)
 
 
 def audience_of(settings: Settings, destination: str | None) -> Audience:
@@ -171,7 +176,7 @@ def spec_of(settings: Settings, destination: str) -> DestinationSpec:
     raise ConfigError(f"there is no destination {destination!r}; configured: {known}")
 
 
-def as_line(profile: Profile) -> dict[str, Any]:
+def as_line(profile: Profile, context: Callable[[bytes], Any] = json.loads) -> dict[str, Any]:
     """A profile as the offline command prints it."""
     first, last = profile.first_seen_us, profile.last_seen_us
     return {
@@ -182,7 +187,7 @@ def as_line(profile: Profile) -> dict[str, Any]:
         "traits": profile.traits,
         "firstSeenAt": None if first is None else iso_utc(first),
         "lastSeenAt": None if last is None else iso_utc(last),
-        "context": json.loads(profile.context),
+        "context": context(profile.context),
     }
 
 

@@ -36,7 +36,7 @@ def resolved(
     """The profiles of some lines, and their account."""
     start_us = instant_us(START)
     assert start_us is not None
-    lines = (Line("f", number, one) for number, one in enumerate(raw, 1))
+    lines = (Line("f", number, one) for number, one in enumerate(raw, 1) if one.strip())
     records, account = fold_lines(lines, JsonDecoder(), Reading(), start_us)
     return list(profiles(records, Reading(), audience)), account
 

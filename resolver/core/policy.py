@@ -38,6 +38,11 @@ class Policy:
     named: dict[str, Precedence] = field(default_factory=dict)
     deep: frozenset[str] = frozenset()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the default rule holds for all traits, none of which merges key by key."""
+        return not (self.named or self.deep) and self.everywhere is Precedence.IDENTIFIED
+
     def rule(self, register: str) -> Precedence:
         """The precedence of a register, which may be a leaf of a deep trait."""
         if not self.named:

@@ -230,14 +230,20 @@ def fold_traits(
     Names in sorted order: equal traits are equal bytes, whichever events stated them.
     """
     traits: dict[str, Any] = {}
-    for statement in anonymous:
-        traits.update(statement.traits)
-    for statement in identified:
-        traits.update(statement.traits)
-    if policy.named or policy.deep or policy.everywhere is not Precedence.IDENTIFIED:
+    if policy.is_plain:
+        for statement in anonymous:
+            traits.update(statement.traits)
+        for statement in identified:
+            traits.update(statement.traits)
+    else:
         traits = _fold_by_policy(anonymous, identified, policy)
     _derive_name(traits)
-    return {name: traits[name] for name in sorted(traits) if traits[name] is not None}
+    folded: dict[str, Any] = {}
+    for name in sorted(traits):
+        value = traits[name]
+        if value is not None:
+            folded[name] = value
+    return folded
 
 
 def _fold_marks(statements: list[Statement], profile: Profile) -> dict[str, Stamp]:
@@ -245,16 +251,19 @@ def _fold_marks(statements: list[Statement], profile: Profile) -> dict[str, Stam
     by stamp; returns the devices' anonymousIds with their latest stamps.
     """
     devices: dict[str, Stamp] = {}
+    seen: Statement | None = None
     for statement in statements:
         for mark, value in statement.marks.items():
             if mark == SEEN:
-                profile.last_seen_us = eff_of(statement.stamp)
-                profile.context = value
+                seen = statement
             elif mark[0] == DEVICE:
                 devices[mark[DEVICE_PREFIX:]] = statement.stamp
             elif mark[0] == OPTIONS:
                 profile.options.pop(mark[1:], None)
                 profile.options[mark[1:]] = value
+    if seen is not None:
+        profile.last_seen_us = eff_of(seen.stamp)
+        profile.context = seen.marks[SEEN]
     return devices
 
 
