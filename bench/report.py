@@ -14,7 +14,7 @@ from rich.table import Table as Grid
 from bench.contenders import environments
 from bench.findings import Findings, Table, goals_table
 from bench.picture import picture
-from tests.stack.services import ROOT
+from tests.stack.services import ROOT, redis_binary
 
 HERE = Path(__file__).parent
 RESULTS, PICTURE = HERE / "RESULTS.md", HERE / "results.svg"
@@ -73,7 +73,18 @@ def machine() -> str:
             break
     busy = os.getloadavg()[2]
     python = platform.python_version()
-    return f"{os.cpu_count()} cores ({model}), Python {python}, load {busy:.1f} over 15 min"
+    redis = Path(redis_binary()).name
+    return (
+        f"{os.cpu_count()} cores ({model}), Python {python}, {redis} ({allocator()}),"
+        f" load {busy:.1f} over 15 min"
+    )
+
+
+def allocator() -> str:
+    """The version of the Redis server and what it allocates memory with."""
+    told = subprocess.run([redis_binary(), "--version"], capture_output=True, text=True, check=True)
+    words = dict(word.split("=", 1) for word in told.stdout.split() if "=" in word)
+    return f"{words.get('v', '?')}, {words.get('malloc', '?')}"
 
 
 def commit() -> str:

@@ -5,7 +5,7 @@ Pure but for the encoder it is given: states in, a swap with its outputs and del
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import NamedTuple, final
+from typing import final
 
 from resolver.core.consent import Audience
 from resolver.core.identifiers import EMAIL, USER
@@ -26,13 +26,17 @@ DIGEST_BYTES = 8
 """Two payloads of one key look alike by accident once in 2^64 changes."""
 
 
-class Target(NamedTuple):
+@final
+class Target:
     """A destination, compiled: who reads it, where it goes, how its payloads are made."""
 
-    name: str
-    topic: str
-    audience: Audience
-    formatter: Formatter
+    __slots__ = ("audience", "formatter", "name", "topic")
+
+    def __init__(self, name: str, topic: str, audience: Audience, formatter: Formatter) -> None:
+        self.name = name
+        self.topic = topic
+        self.audience = audience
+        self.formatter = formatter
 
 
 @final
@@ -63,11 +67,15 @@ class Joined:
         self.deliveries: list[tuple[str, Contribution]] = []
 
 
-class Tag(NamedTuple):
+@final
+class Tag:
     """The transaction in which outputs and deliveries travel."""
 
-    incarnation: str
-    sequence: int
+    __slots__ = ("incarnation", "sequence")
+
+    def __init__(self, incarnation: str, sequence: int) -> None:
+        self.incarnation = incarnation
+        self.sequence = sequence
 
 
 def join_records(left: Record | None, right: Record, policy: Policy) -> Record:

@@ -119,7 +119,7 @@ class Pipeline:
             pending = self._round(pending, tag)
         raise Unavailable(f"{len(pending)} records kept moving for {SWAP_TRIES_MAX} swaps")
 
-    def _round(self, pending: Sequence[Delta], tag: Tag) -> list[Delta]:
+    def _round(self, pending: list[Delta], tag: Tag) -> list[Delta]:
         """One try for each delta; returns those that lost their swap and must be joined again."""
         chunks = chunks_of(pending)
         attempts: dict[int, list[tuple[Delta, Joined]]] = {}
@@ -141,7 +141,7 @@ class Pipeline:
         self.batch.swaps_lost += len(lost)
         return lost
 
-    def _wanted(self, chunk: Sequence[Delta]) -> list[str]:
+    def _wanted(self, chunk: list[Delta]) -> list[str]:
         """The keys of a chunk that must be loaded: memory may be stale, but is never wrong."""
         young, old = self.young, self.old
         wanted: list[str] = []
@@ -155,24 +155,26 @@ class Pipeline:
                 delta.found(known)
         return wanted
 
-    def _found(self, chunk: Sequence[Delta], stored: Sequence[Stored]) -> None:
+    def _found(self, chunk: list[Delta], stored: Sequence[Stored]) -> None:
         """Hands loaded states to those that wanted them, in the same order."""
         loaded = iter(stored)
         for delta in chunk:
             if not delta.looked_up:
                 delta.found(self._decoded(delta.key, next(loaded)))
 
-    def _attempt(self, chunk: Sequence[Delta], tag: Tag) -> list[tuple[Delta, Joined]]:
+    def _attempt(self, chunk: list[Delta], tag: Tag) -> list[tuple[Delta, Joined]]:
         """Joins a chunk; what stays as it is and is settled drops out."""
         now_ms = self.clock.now_ms()
-        policy, join, encode = self.reading.policy, self.joiner.join, self.codec.encode
+        policy = self.reading.policy
         attempts: list[tuple[Delta, Joined]] = []
         for delta in chunk:
             before, said = delta.stored, delta.record(policy)
             settled = before is None or self._settled(before)
-            joined = join(delta.key, before, said, settled=settled, tag=tag, now_ms=now_ms)
+            joined = self.joiner.join(
+                delta.key, before, said, settled=settled, tag=tag, now_ms=now_ms
+            )
             if joined is not None:
-                joined.raw = encode(joined.state)
+                joined.raw = self.codec.encode(joined.state)
                 attempts.append((delta, joined))
         return attempts
 
@@ -202,7 +204,7 @@ class Pipeline:
         """Whether outputs and outbox of what is stored are known to be committed."""
         return self.commits.get(state.incarnation, -1) >= state.sequence
 
-    def _read_commits(self, chunk: Sequence[Delta]) -> None:
+    def _read_commits(self, chunk: list[Delta]) -> None:
         """Asks once for the incarnations that would leave a record in doubt."""
         doubtful: set[str] = set()
         for delta in chunk:
@@ -248,7 +250,7 @@ class Pipeline:
             self.emitter.emit_again(one, state.version, current.state, outputs)
 
 
-def chunks_of(deltas: Sequence[Delta]) -> list[Sequence[Delta]]:
+def chunks_of(deltas: list[Delta]) -> list[list[Delta]]:
     """What one request of the store carries, each."""
     return [deltas[at : at + CHUNK] for at in range(0, len(deltas), CHUNK)]
 
