@@ -22,6 +22,9 @@ from resolver.core.values import NO_DEVICE, NO_PERSON, Contribution, Device, Lay
 from resolver.ports import Formatter
 from resolver.state import GONE, State
 
+SILENT = (NO_DEVICE, NO_PERSON)
+"""What touches a record that the store does not have must not make one: the changelog may hold
+the only copy, and its last record would become an empty one."""
 DIGEST_BYTES = 8
 """Two payloads of one key look alike by accident once in 2^64 changes."""
 
@@ -89,8 +92,9 @@ def shares_of(record: Record | None, key: str, policy: Policy) -> dict[str, tupl
 class Joiner:
     """Joins deltas into records and says what must be swapped, emitted and delivered.
 
-    A destination that is being ``filled`` is emitted whatever was sent before; and then records
-    are also swapped to forget the digests of destinations that are no more.
+    A destination that is being ``filled`` is emitted whatever was sent before, but once per run
+    and state; and then records are also swapped to forget the digests of destinations that are
+    no more.
     """
 
     def __init__(
@@ -107,6 +111,8 @@ class Joiner:
         before = old.record if old is not None else None
         record = join_records(before, delta, self.policy)
         if settled and record is before and self.filled is None:
+            return None
+        if old is None and self.filled is not None and delta in SILENT:
             return None
         version = now_ms if old is None else max(old.version + 1, now_ms)
         state = State(record, tag.incarnation, tag.sequence, [], {}, version)
@@ -180,8 +186,14 @@ class Joiner:
             else:
                 continue
             shown[name] = digest
-            if not joined.settled or digest != known or name == self.filled:
+            if not joined.settled or digest != known or self._fills(name, joined):
                 joined.outputs.append(output)
+
+    def _fills(self, name: str, joined: Joined) -> bool:
+        """Whether a destination is owed what it may have: not if this run filled it with that."""
+        before = joined.before
+        mine = before is not None and before.incarnation == joined.state.incarnation
+        return name == self.filled and not mine
 
 
 def is_hidden(record: Record, key: str) -> bool:

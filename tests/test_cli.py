@@ -35,6 +35,7 @@ VERBS = [
     "destinations",
     "destinations list",
     "destinations show",
+    "backfill",
 ]
 NOBODY = "127.0.0.1:1"
 """Port 1: nothing listens there."""
