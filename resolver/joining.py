@@ -186,14 +186,15 @@ class Joiner:
             else:
                 continue
             shown[name] = digest
-            if not joined.settled or digest != known or self._fills(name, joined):
+            if not joined.settled or digest != known:
+                joined.outputs.append(output)
+            elif name == self.filled and not is_own(joined):
                 joined.outputs.append(output)
 
-    def _fills(self, name: str, joined: Joined) -> bool:
-        """Whether a destination is owed what it may have: not if this run filled it with that."""
-        before = joined.before
-        mine = before is not None and before.incarnation == joined.state.incarnation
-        return name == self.filled and not mine
+
+def is_own(joined: Joined) -> bool:
+    """Whether the state before is of the same run: a backfill sent it then."""
+    return joined.before is not None and joined.before.incarnation == joined.state.incarnation
 
 
 def is_hidden(record: Record, key: str) -> bool:
