@@ -186,9 +186,8 @@ class Joiner:
             else:
                 continue
             shown[name] = digest
-            if not joined.settled or digest != known:
-                joined.outputs.append(output)
-            elif name == self.filled and not is_own(joined):
+            due = not joined.settled or digest != known
+            if due or (name == self.filled and not is_own(joined)):
                 joined.outputs.append(output)
 
 
