@@ -3,10 +3,9 @@
 from collections import Counter
 from typing import final
 
-from resolver.core.consent import Audience
 from resolver.core.policy import Policy
 from resolver.core.profiles import Profile, Shown, shown
-from resolver.joining import Joined, Output
+from resolver.joining import Joined, Output, Target
 from resolver.ports import Revision, Sink
 
 VERSION_HEADER = "resolver.version"
@@ -30,10 +29,13 @@ class Emitted:
 class Emitter:
     """Produces outputs; remembers what was emitted since it was last cleared."""
 
-    def __init__(self, sink: Sink, policy: Policy, changelog_topic: str | None) -> None:
+    def __init__(
+        self, sink: Sink, policy: Policy, changelog_topic: str | None, filled: str | None = None
+    ) -> None:
         self.sink = sink
         self.policy = policy
         self.changelog_topic = changelog_topic
+        self.filled = filled
         self.emitted: list[Emitted] = []
         self.waiting: list[tuple[Output, str, int]] = []
         self.sent: Counter[str] = Counter()
@@ -55,7 +57,7 @@ class Emitter:
             if output.profile is None or output.stable is None:
                 self.waiting.append((output, key, version))
             else:
-                revision = self._revise(joined, output.profile, output.target.audience, caused_by)
+                revision = self._revise(joined, output.profile, output.target, caused_by)
                 self._produce(output, key, revision)
         self._log(key, joined.raw)
         if len(names) < len(joined.state.shown):
@@ -90,16 +92,16 @@ class Emitter:
         if self.changelog_topic is not None:
             self.sink.produce(self.changelog_topic, key, raw)
 
-    def _revise(
-        self, joined: Joined, profile: Profile, audience: Audience, caused_by: str
-    ) -> Revision:
-        """What changed for this destination; unknown where the last state was in doubt."""
+    def _revise(self, joined: Joined, profile: Profile, target: Target, caused_by: str) -> Revision:
+        """What changed for this destination: everything where it had nothing before, unknown where
+        the last state was in doubt or it is being filled.
+        """
         version = joined.state.version
-        if not joined.settled:
+        if not joined.settled or target.name == self.filled:
             return Revision(version, profile.merged, None, None, caused_by)
-        if joined.before is None:
+        if joined.before is None or not joined.before.shown.get(target.name):
             return Revision(version, profile.merged, sorted(profile.traits), [], caused_by)
-        old = shown(joined.before.record, joined.key, audience, self.policy)
+        old = shown(joined.before.record, joined.key, target.audience, self.policy)
         merged, changed, removed = compare(old, profile)
         return Revision(version, merged, changed, removed, caused_by)
 

@@ -22,6 +22,9 @@ from resolver.core.values import NO_DEVICE, NO_PERSON, Contribution, Device, Lay
 from resolver.ports import Formatter
 from resolver.state import GONE, State
 
+SILENT = (NO_DEVICE, NO_PERSON)
+"""What touches a record that the store does not have must not make one: the changelog may hold
+the only copy, and its last record would become an empty one."""
 DIGEST_BYTES = 8
 """Two payloads of one key look alike by accident once in 2^64 changes."""
 
@@ -97,8 +100,9 @@ def shares_of(record: Record | None, key: str, policy: Policy) -> dict[str, tupl
 class Joiner:
     """Joins deltas into records and says what must be swapped, emitted and delivered.
 
-    A destination that is being ``filled`` is emitted whatever was sent before; and then records
-    are also swapped to forget the digests of destinations that are no more.
+    A destination that is being ``filled`` is emitted whatever was sent before, but once per run
+    and state; and then records are also swapped to forget the digests of destinations that are
+    no more.
     """
 
     def __init__(
@@ -115,6 +119,8 @@ class Joiner:
         before = old.record if old is not None else None
         record = join_records(before, delta, self.policy)
         if settled and record is before and self.filled is None:
+            return None
+        if old is None and self.filled is not None and delta in SILENT:
             return None
         version = now_ms if old is None else max(old.version + 1, now_ms)
         state = State(record, tag.incarnation, tag.sequence, [], {}, version)
@@ -188,8 +194,14 @@ class Joiner:
             else:
                 continue
             shown[name] = digest
-            if not joined.settled or digest != known or name == self.filled:
+            due = not joined.settled or digest != known
+            if due or (name == self.filled and not is_own(joined)):
                 joined.outputs.append(output)
+
+
+def is_own(joined: Joined) -> bool:
+    """Whether the state before is of the same run: a backfill sent it then."""
+    return joined.before is not None and joined.before.incarnation == joined.state.incarnation
 
 
 def is_hidden(record: Record, key: str) -> bool:

@@ -62,7 +62,7 @@ class Pipeline:
         self.clock = clock
         self.joiner = Joiner(targets, reading.policy, filled)
         self.fills = filled is not None
-        self.emitter = Emitter(sink, reading.policy, changelog_topic)
+        self.emitter = Emitter(sink, reading.policy, changelog_topic, filled)
         self.commits: dict[str, int] = {}
         self.young: dict[str, State] = {}
         self.old: dict[str, State] = {}

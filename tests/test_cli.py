@@ -35,6 +35,7 @@ VERBS = [
     "destinations",
     "destinations list",
     "destinations show",
+    "backfill",
 ]
 NOBODY = "127.0.0.1:1"
 """Port 1: nothing listens there."""
@@ -112,6 +113,7 @@ def test_the_version_is_told_by_verb_and_by_option() -> None:
         ["show", "u", "--redis", "http://127.0.0.1"],
         ["show", "u", "--redis", "redis://127.0.0.1:port"],
         ["dlq", "replay", "--fault", "typo"],
+        ["backfill", "!"],
     ],
     ids=" ".join,
 )
@@ -124,7 +126,9 @@ def test_wrong_usage_ends_with_code_2_and_a_sentence(arguments: list[str]) -> No
     assert not result.stdout
 
 
-@pytest.mark.parametrize("verb", ["run", "resolve", "send", "show u", "tail profiles", "dlq list"])
+@pytest.mark.parametrize(
+    "verb", ["run", "resolve", "send", "show u", "tail profiles", "dlq list", "backfill x"]
+)
 def test_every_verb_names_a_mistake_in_the_settings(tmp_path: Path, verb: str) -> None:
     """Whichever verb is first used, the file is what is wrong."""
     (tmp_path / "resolver.yaml").write_text("\nkafka: {brokrs: a}\n")
@@ -224,7 +228,7 @@ def test_an_unreachable_redis_is_named_with_what_to_do() -> None:
     """The address and the next step, without the password."""
     (Path.cwd() / "resolver.yaml").write_text(f"redis: {{url: 'redis://me:secret@{NOBODY}/2'}}\n")
 
-    for verb in (["show", "u"], ["run"], ["run", "--workers", "2"]):
+    for verb in (["show", "u"], ["run"], ["run", "--workers", "2"], ["backfill", "profiles"]):
         result = resolver(*verb)
 
         assert result.exit_code == UNREACHABLE

@@ -1,6 +1,6 @@
 """The command line: verbs and exit codes. Parses, then calls wiring."""
 
-from resolver.cli import destinations, lines, topics, worker
+from resolver.cli import backfill, destinations, lines, topics, worker
 from resolver.cli.app import app
 from resolver.cli.console import BROKEN, OK, REPLACED, SOME_BAD, UNREACHABLE, USAGE
 
@@ -12,6 +12,7 @@ __all__ = [
     "UNREACHABLE",
     "USAGE",
     "app",
+    "backfill",
     "destinations",
     "lines",
     "main",

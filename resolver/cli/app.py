@@ -11,7 +11,7 @@ HELP = """Resolve identify events into profiles: who is who, across devices, add
 Exit codes:
 
 * 0: done
-* 1: done, but some input was bad, or nobody was found
+* 1: done, but some input was bad, or nobody was found; or a backfill was interrupted
 * 2: wrong usage or settings, a missing topic, a Redis that evicts
 * 3: Kafka, Redis or the schema registry cannot be reached
 * 4: another worker took this one's place, or the client cannot go on

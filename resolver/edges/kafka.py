@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import (
+    OFFSET_BEGINNING,
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     KafkaError,
@@ -43,6 +44,8 @@ POLL_SLICE = 1_000
 """Messages asked for at a time, so that few large ones do not fill the memory."""
 BATCH_BYTES_MAX = 64 * 1024 * 1024
 """What a batch takes of large messages: as much as librdkafka keeps ready by default."""
+COMMITTED_S_MAX = 30.0
+"""How long to wait for a group's offsets: a transaction that may move them must end first."""
 HEARTBEAT_POLL_S = 0.1
 """How long a waiting worker serves its group membership at a time."""
 
@@ -69,6 +72,7 @@ class KafkaSource:
         self.consumer = Consumer(own)
         self.topics = list(topics)
         self.assigned: set[tuple[str, int]] = set()
+        self.ends: dict[tuple[str, int], int] = {}
 
     def subscribe(self, on_revoke: Callable[[Partitions], None]) -> None:
         """Joins the group; ``on_revoke`` runs before partitions are given up or after a loss."""
@@ -92,7 +96,7 @@ class KafkaSource:
         raw = [first]
         size = 0
         while raw:
-            size += _take(raw, messages)
+            size += _take(raw, messages, self.ends)
             wanted = min(messages_max - len(messages), POLL_SLICE)
             if wanted <= 0 or size >= BATCH_BYTES_MAX:
                 break
@@ -104,9 +108,14 @@ class KafkaSource:
         self.consumer.pause(self.consumer.assignment())
         early = self.consumer.poll(HEARTBEAT_POLL_S)
         self.consumer.resume(self.consumer.assignment())
-        if early is not None and early.error() is None:
+        if early is None:
+            return
+        error = early.error()
+        if error is None:
             again = _message(early)
             self.rewind({(again.topic, again.partition): again.offset})
+        elif error.code() == KafkaError._PARTITION_EOF:
+            _take([early], [], self.ends)
 
     def rewind(self, offsets: dict[tuple[str, int], int]) -> None:
         """Reads on from these offsets, where the partition is still this member's."""
@@ -132,6 +141,29 @@ class KafkaSource:
 
     def close(self) -> None:
         self.consumer.close()
+
+
+class WholeTopic(KafkaSource):
+    """Reads all partitions of one topic, as nobody's member: its group only keeps offsets, so
+    that nothing is waited for after a crash. ``ends`` are where a partition was found to end,
+    markers of transactions counted, which no message's offset tells.
+    """
+
+    def __init__(self, settings: dict[str, Any], topic: str, partitions: int) -> None:
+        super().__init__({**settings, "enable.partition.eof": True}, [topic])
+        self.places = [TopicPartition(topic, one) for one in range(partitions)]
+
+    def subscribe(self, on_revoke: Callable[[Partitions], None]) -> None:
+        """Goes on behind the committed offsets; nothing is ever revoked."""
+        try:
+            found = self.consumer.committed(self.places, COMMITTED_S_MAX)
+        except KafkaException as error:
+            raise _translated(error) from error
+        for one in found:
+            if one.offset < 0:
+                one.offset = OFFSET_BEGINNING
+        self.consumer.assign(found)
+        self.assigned |= {(one.topic, one.partition) for one in found}
 
 
 class KafkaSink:
@@ -279,7 +311,7 @@ class KafkaSink:
             self.failed = error
 
 
-def _take(raw: list[Any], messages: list[Message]) -> int:
+def _take(raw: list[Any], messages: list[Message], ends: dict[tuple[str, int], int]) -> int:
     """Adds what came, and returns its size in bytes; raises where the consumer cannot go on."""
     size = 0
     for one in raw:
@@ -287,6 +319,8 @@ def _take(raw: list[Any], messages: list[Message]) -> int:
         if error is None:
             messages.append(_message(one))
             size += len(one)
+        elif error.code() == KafkaError._PARTITION_EOF:
+            ends[one.topic(), one.partition()] = one.offset()
         elif error.fatal() or error.code() in ENDING:
             raise _translated(KafkaException(error))
     return size

@@ -7,8 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from resolver.errors import ConfigError, Unavailable
 from resolver.ports import Headers, Message
@@ -34,6 +42,7 @@ ORIGIN = "resolver.origin"
 """The header of a replayed event: where it first lay, so that it is not replayed twice over."""
 
 Report = Callable[[int], None]
+Offsets = dict[tuple[str, int], int]
 
 
 class Outgoing(NamedTuple):
@@ -115,6 +124,39 @@ class KafkaTools:
             except KafkaException as error:
                 raise self._nobody(error) from error
         return [(name, _policy_fault(policies.get(name), one)) for name, one in wanted.items()]
+
+    def ends(self, topic: str, partitions: int) -> Offsets:
+        """Where each partition ends now, what open transactions wrote included."""
+        end = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        latest = {TopicPartition(topic, one): end for one in range(partitions)}
+        everything = IsolationLevel.READ_UNCOMMITTED
+        asked = self.admin.list_offsets(latest, isolation_level=everything)
+        try:
+            found = {one.partition: asked[one].result(TIMEOUT_S) for one in asked}
+        except KafkaException as error:
+            raise self._nobody(error) from error
+        return {(topic, partition): one.offset for partition, one in found.items()}
+
+    def committed(self, group: str, topic: str, partitions: int) -> Offsets:
+        """The offsets that a group has committed, where it has any."""
+        places = [TopicPartition(topic, one) for one in range(partitions)]
+        asked = self.admin.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(group, places)]
+        )
+        try:
+            found = asked[group].result(TIMEOUT_S).topic_partitions
+        except KafkaException as error:
+            raise Unavailable(f"Kafka: {error.args[0].str()}") from error
+        return {(topic, one.partition): one.offset for one in found if one.offset >= 0}
+
+    def forget_group(self, group: str) -> None:
+        """Deletes a group's offsets, if there are any."""
+        try:
+            self.admin.delete_consumer_groups([group])[group].result(TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                reason = error.args[0].str()
+                raise Unavailable(f"Kafka: group {group} was not deleted: {reason}") from error
 
     def send(self, messages: Iterable[Outgoing], report: Report, refuse: Refuse) -> int:
         """Produces; tells ``report`` how many went, ``refuse`` what Kafka is too small for."""

@@ -8,6 +8,7 @@ import os
 
 import pytest
 
+from tests.simulation.growing import FILL, grow
 from tests.simulation.world import Rules, live
 
 SEEDS = int(os.environ.get("RESOLVER_SEEDS", "600"))
@@ -45,3 +46,27 @@ def test_histories_do_contain_what_they_are_for() -> None:
         repeated += len({message.value for message in world.raw}) < len(world.raw)
 
     assert min(restarts, aborted, repeated) > 20
+
+
+@pytest.mark.parametrize("exactly_once", [True, False], ids=["exactly once", "at least once"])
+def test_a_destination_filled_beside_the_workers_ends_as_the_fold_too(exactly_once: bool) -> None:
+    """Who is added later must end with the truth, and who is removed must leave nothing behind."""
+    chosen = os.environ.get("RESOLVER_SEED")
+
+    for seed in [int(chosen)] if chosen else range(SEEDS):
+        _, wrong = grow(seed, Rules(), exactly_once=exactly_once)
+        assert not wrong, f"RESOLVER_SEED={seed}: {wrong}"
+
+
+def test_histories_with_a_backfill_do_contain_what_they_are_for() -> None:
+    """A backfill that nobody disturbs, or that finds nothing to do, would prove nothing."""
+    restarted = beside = filled = 0
+
+    for seed in range(60):
+        world, _ = grow(seed, Rules())
+        restarted += len(world.fills) > 1
+        beside += any(log for _, log in world.later)
+        filled += bool(world.kafka.committed("out.late"))
+        assert world.fills[0][0].name == FILL
+
+    assert min(restarted, beside, filled) > 20

@@ -1,9 +1,13 @@
 """The protocol with one rule switched off each: what the simulation must be able to see."""
 
+from collections.abc import Sequence
+
+from resolver.batch import Batch
 from resolver.core.values import Layer, Record
 from resolver.errors import TransactionAborted, Unavailable
 from resolver.joining import Joined, Joiner, Tag, join_records
 from resolver.pipeline import Pipeline
+from resolver.ports import Message, Revision
 from resolver.state import State
 from resolver.worker import Worker
 from tests.simulation.world import Rules
@@ -68,6 +72,42 @@ class PassesOverUnchanged(Joiner):
         return super().join(key, old, delta, settled=settled, tag=tag, now_ms=now_ms)
 
 
+class EmitsWhatItRead(Pipeline):
+    """A backfill that sends what the changelog says, without a swap and without looking again."""
+
+    def run(self, messages: Sequence[Message], tag: Tag) -> Batch:
+        for message in messages:
+            self.fill((message.key or b"").decode(), message.value or b"")
+        self.sink.flush()
+        return Batch()
+
+    def fill(self, key: str, raw: bytes) -> None:
+        """Produces what this state shows to the filled destination, if anything."""
+        outputs = self.joiner.project_all(key, self.codec.decode(key, raw).record)
+        for one in outputs:
+            if one.target.name == self.joiner.filled and one.profile and one.stable:
+                value = one.target.formatter.finish(one.stable, one.profile, Revision(0, []))
+                self.sink.produce(one.target.topic, key, value)
+
+
+class EmitsWhatIsStored(EmitsWhatItRead):
+    """A backfill that sends what the store has, and leaves no tag of its transaction there."""
+
+    def run(self, messages: Sequence[Message], tag: Tag) -> Batch:
+        keys = [(message.key or b"").decode() for message in messages]
+        for key, stored in zip(keys, self.store.load(keys), strict=True):
+            self.fill(key, stored.state)
+        self.sink.flush()
+        return Batch()
+
+
+class ForgetsNobody(Joiner):
+    """A backfill that leaves a record as it is where there is nothing to send."""
+
+    def _forgets(self, joined: Joined) -> bool:
+        return False
+
+
 SWITCHED_OFF = {
     "digests are trusted in doubt": Rules(pipeline=TrustsDigests),
     "an unchanged record in doubt is passed over": Rules(joiner=PassesOverUnchanged),
@@ -75,4 +115,12 @@ SWITCHED_OFF = {
     "what moved is looked at once": Rules(pipeline=LooksAgainOnce),
     "an incarnation survives an abort": Rules(worker=KeepsItsIncarnation),
     "an outbox is not carried along": Rules(joiner=ForgetsTheOutbox),
+}
+
+SWITCHED_OFF_IN_BACKFILLS = {
+    "a backfill emits what it read": Rules(filler=EmitsWhatItRead),
+    "a backfill emits what is stored, without a swap": Rules(filler=EmitsWhatIsStored),
+    "a backfill does not look again": Rules(filler=NeverLooksAgain),
+    "a backfill trusts digests in doubt": Rules(filler=TrustsDigests),
+    "a backfill forgets no removed destination": Rules(joiner=ForgetsNobody),
 }

@@ -54,6 +54,7 @@ class Rules:
 
     pipeline: type[Pipeline] = Pipeline
     joiner: type[Joiner] = Joiner
+    filler: type[Pipeline] = Pipeline
     worker: type[Worker] = Worker
 
 
@@ -91,11 +92,11 @@ class SlowClock:
         return START_MS + self.scheduler.steps // 40 + self.skew_ms
 
 
-def targets() -> list[Target]:
+def targets(specs: Sequence[DestinationSpec] = SPECS) -> list[Target]:
     """Two destinations, so that consent and suppression are in play."""
     return [
         json_target(spec.name, f"out.{spec.name}", spec.audience(), Shape(spec).shape)
-        for spec in SPECS
+        for spec in specs
     ]
 
 
@@ -111,6 +112,7 @@ class World:
         self.redis = MemoryRedis()
         self.reading = Reading()
         self.calm = False
+        self.specs: tuple[DestinationSpec, ...] = SPECS
         self.trouble_rate = self.random.choice(TROUBLE_RATES)
         self.workers: dict[str, tuple[Task, Worker]] = {}
         self.raw = self._fill(history(self.random))
@@ -140,20 +142,28 @@ class World:
         """A new process under a name; what an older one left is its to clear up."""
         source = MemorySource(self.kafka, name, self.step)
         sink = MemorySink(source, DEAD, name if self.exactly_once else None, self.step)
-        pipeline = self.rules.pipeline(
+        pipeline = self.pipeline(self.rules.pipeline, sink)
+        limits = Limits(self.random.choice((1, 2, 4)))
+        worker = self.rules.worker(source, sink, pipeline, Nobody(), limits, Steady())
+        self.workers[name] = (self.scheduler.spawn(name, worker.run), worker)
+
+    def pipeline(
+        self, kind: type[Pipeline], sink: MemorySink, filled: str | None = None
+    ) -> Pipeline:
+        """A pipeline as the rules have it, on the destinations there are now."""
+        pipeline = kind(
             decoder=JsonDecoder(),
             reading=self.reading,
             codec=StateCodec(),
             store=MemoryStore(self.redis, self.step),
             sink=sink,
             clock=SlowClock(self.scheduler, self.random.choice((0, 0, -3, 5))),
-            targets=targets(),
+            targets=targets(self.specs),
             changelog_topic=CHANGELOG,
+            filled=filled,
         )
-        pipeline.joiner = self.rules.joiner(targets(), self.reading.policy)
-        limits = Limits(self.random.choice((1, 2, 4)))
-        worker = self.rules.worker(source, sink, pipeline, Nobody(), limits, Steady())
-        self.workers[name] = (self.scheduler.spawn(name, worker.run), worker)
+        pipeline.joiner = self.rules.joiner(targets(self.specs), self.reading.policy, filled)
+        return pipeline
 
     def step(self, name: str) -> None:
         """What every call of a port passes: others run, and sometimes a reply is lost."""
@@ -239,7 +249,7 @@ class World:
         records = settle(fold_batch(self.raw, JsonDecoder(), self.reading), self.reading)
         found = [error for name, (task, _) in self.workers.items() for error in crashed(name, task)]
         found += self._wrong_states(records)
-        for target in targets():
+        for target in targets(self.specs):
             found += self._wrong_payloads(target, records)
         return found
 
