@@ -11,7 +11,7 @@ from resolver.core.events import DEVICE, SEEN
 from resolver.core.layers import join_layers, layer_of, merge
 from resolver.core.ownership import join_points, owned_statements
 from resolver.core.policy import Policy
-from resolver.core.values import EMPTY, Device, Layer, Person, Stamp, Statement
+from resolver.core.values import EMPTY, Contribution, Device, Layer, Person, Stamp, Statement
 
 WRITES_MAX = 128
 """Latest anonymous writes kept per trait: a device rarely says more before somebody logs in."""
@@ -53,7 +53,38 @@ def join_people(left: Person, right: Person, policy: Policy) -> Person:
     own = join_layers(left.own, right.own, policy)
     if own is left.own and sources is left.sources and claim is left.claim:
         return left
+    if sources:
+        sources = without_old_activity(sources, own)
     return Person(own, sources, claim)
+
+
+def without_old_activity(sources: dict[str, Contribution], own: Layer) -> dict[str, Contribution]:
+    """The sources without marks of activity that can never show again, half of their size.
+
+    Whoever may see one may also see the person's own later one of the same restriction.
+    """
+    latest = {one.restriction: one.stamp for one in own.statements if SEEN in one.marks}
+    kept: dict[str, Contribution] = {}
+    for source, one in sources.items():
+        identified = _quietened(one.identified, latest)
+        anonymous = _quietened(one.anonymous, latest)
+        if identified is not one.identified or anonymous is not one.anonymous:
+            one = Contribution(one.version, identified, anonymous)
+        kept[source] = one
+    return kept
+
+
+def _quietened(layer: Layer, latest: dict[str, Stamp]) -> Layer:
+    statements: list[Statement] = []
+    changed = False
+    for one in layer.statements:
+        later = latest.get(one.restriction)
+        if later is not None and one.stamp < later and SEEN in one.marks:
+            changed = True
+            marks = {mark: value for mark, value in one.marks.items() if mark != SEEN}
+            one = one.holding(one.traits, marks)
+        statements.append(one)
+    return Layer(statements, layer.first) if changed else layer
 
 
 def bound_writes(ordered: list[Statement], policy: Policy) -> list[Statement]:
