@@ -30,8 +30,6 @@ SWAP_TRIES_MAX = 50
 """Lost swaps in a row before waiting: each one means that another worker made progress."""
 RECHECKS_MAX = 50
 """Looks at moving versions before the batch is given up and taken again."""
-CACHE_HALF = 10_000
-"""Decoded records remembered in each of two halves, a few KiB each: tens of MiB."""
 CHUNK = 500
 """Records in one request of the store; see its edge."""
 COMMITS_SIZE = 10_000
@@ -64,10 +62,7 @@ class Pipeline:
         self.fills = filled is not None
         self.emitter = Emitter(sink, reading.policy, changelog_topic, filled)
         self.commits: dict[str, int] = {}
-        self.young: dict[str, State] = {}
-        self.old: dict[str, State] = {}
         self.batch = Batch()
-        self.generation = store.generation
 
     def run(self, messages: Sequence[Message], tag: Tag) -> Batch:
         """Everything up to the commit. On return all outputs of the batch are in the log and
@@ -78,9 +73,6 @@ class Pipeline:
         else:
             batch = fold_batch(messages, self.decoder, self.reading)
         self.batch = batch
-        if self._store_changed():
-            self.forget()
-        remembered = bool(self.young or self.old)
         self.emitter.begin()
         self.store.watch()
         for buried in batch.buried:
@@ -91,8 +83,6 @@ class Pipeline:
         self.emitter.take_back()
         self.sink.flush()
         self._recheck()
-        if self._store_changed() and remembered:
-            raise Unavailable("the store was connected to anew while records were remembered")
         batch.emitted, batch.suppressed = self.emitter.sent, self.emitter.suppressed
         return batch
 
@@ -100,15 +90,6 @@ class Pipeline:
         """To be called once the transaction of ``tag`` is known to be committed."""
         self.commits[tag.incarnation] = tag.sequence
         self.store.note_commit(tag.incarnation, tag.sequence)
-
-    def forget(self) -> None:
-        """Drops what is remembered of the store: after partitions went or the store changed."""
-        self.young, self.old = {}, {}
-
-    def _store_changed(self) -> bool:
-        """Whether what is remembered may be of a store that has lost it."""
-        before, self.generation = self.generation, self.store.generation
-        return before != self.generation
 
     def _settle(self, deltas: Iterable[Delta], tag: Tag) -> None:
         """Joins deltas into the stored records: swapped, emitted and delivered on return."""
@@ -142,18 +123,8 @@ class Pipeline:
         return lost
 
     def _wanted(self, chunk: list[Delta]) -> list[str]:
-        """The keys of a chunk that must be loaded: memory may be stale, but is never wrong."""
-        young, old = self.young, self.old
-        wanted: list[str] = []
-        for delta in chunk:
-            if delta.looked_up:
-                continue
-            known = young.get(delta.key) or old.get(delta.key)
-            if known is None:
-                wanted.append(delta.key)
-            else:
-                delta.found(known)
-        return wanted
+        """The keys of a chunk that must be loaded."""
+        return [delta.key for delta in chunk if not delta.looked_up]
 
     def _found(self, chunk: list[Delta], stored: Sequence[Stored]) -> None:
         """Hands loaded states to those that wanted them, in the same order."""
@@ -179,8 +150,7 @@ class Pipeline:
         return attempts
 
     def _swapped(self, joined: Joined, caused_by: str) -> None:
-        """What follows from a durable swap: remembered, emitted, delivered to the next rounds."""
-        self._remember(joined.key, joined.state)
+        """What follows from a durable swap: emitted, and delivered to the next rounds."""
         self.emitter.emit(joined, caused_by)
         for receiver, contribution in joined.deliveries:
             person = self.batch.person(receiver)
@@ -193,12 +163,6 @@ class Pipeline:
         state = self.codec.decode(key, stored.state)
         state.version = stored.version
         return state
-
-    def _remember(self, key: str, state: State) -> None:
-        """Two halves, the older one dropped as a whole: no bookkeeping per record."""
-        if len(self.young) >= CACHE_HALF:
-            self.old, self.young = self.young, {}
-        self.young[key] = state
 
     def _settled(self, state: State) -> bool:
         """Whether outputs and outbox of what is stored are known to be committed."""
@@ -245,7 +209,6 @@ class Pipeline:
             state = self._decoded(one.key, current)
             if state is None:
                 raise Unavailable("a record that was just written is not in the store")
-            self.young[one.key] = state
             outputs = self.joiner.project_all(one.key, state.record)
             self.emitter.emit_again(one, state.version, current.state, outputs)
 

@@ -89,12 +89,7 @@ Decide = Callable[[int, list[Stored]], list[Swap]]
 
 
 class Store(Protocol):
-    """Profiles' records and the table of commits. Every verb takes a batch, in one round trip.
-
-    ``generation`` changes when what was read before may be gone: after every new connection.
-    """
-
-    generation: int
+    """Profiles' records and the table of commits. Every verb takes a batch, in one round trip."""
 
     def exchange(
         self, loads: Sequence[Sequence[str]], decide: "Decide"

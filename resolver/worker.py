@@ -154,7 +154,6 @@ class Worker:
         """After an abort or an unknown outcome nothing of this incarnation's is believed."""
         self.transactions.abort()
         self.tag = new_tag()
-        self.pipeline.forget()
         if isinstance(trouble, Unavailable):
             self.observer.waiting(str(trouble))
         else:
@@ -176,7 +175,6 @@ class Worker:
     def _on_revoke(self, partitions: list[tuple[str, int]]) -> None:
         """Partitions go only between batches, or while one waits: then it is not tried again."""
         self.revoked.update(partitions)
-        self.pipeline.forget()
 
 
 def new_tag() -> Tag:

@@ -27,7 +27,6 @@ class MemoryStore:
     def __init__(self, shared: "MemoryRedis | None" = None, step: Step = no_step) -> None:
         self.shared = shared or MemoryRedis()
         self.step = step
-        self.generation = 0
         self.swaps_seen = 0
         self.undisturbed = False
 

@@ -44,7 +44,7 @@ class RedisStore:
     """The Store port on redis-py: standalone, Sentinel or Cluster.
 
     Records travel over one connection of its own, so that a request can be under way while the
-    reply before it is worked on; ``generation`` counts how often that connection was made.
+    reply before it is worked on.
     """
 
     def __init__(self, client: Any, prefix: str, *, cluster: bool = False) -> None:
@@ -52,7 +52,6 @@ class RedisStore:
         self.prefix = prefix
         self.cluster = cluster
         self.calls = 0
-        self.generation = 0
         package = files("resolver.edges")
         self._swap_script = client.register_script((package / "swap.lua").read_text())
         self._versions_script = client.register_script((package / "versions.lua").read_text())
@@ -61,8 +60,6 @@ class RedisStore:
         self._count = 0
         self._alone = False
         self._wire: Any = None
-        if cluster:
-            client.user_on_connect_func = self._count_connection
 
     def exchange(
         self, loads: Sequence[Sequence[str]], decide: Decide
@@ -128,9 +125,6 @@ class RedisStore:
     def name(self, key: str) -> str:
         """Where a record lies."""
         return self._homes[crc32(key.encode()) % SHARDS] + key
-
-    def _count_connection(self, _: Any) -> None:
-        self.generation += 1
 
     def _commit_key(self, incarnation: str) -> str:
         return f"{self.prefix}commit:{incarnation}"
@@ -238,7 +232,6 @@ class RedisStore:
 
     def _connect(self) -> None:
         self._wire = self.client.connection_pool.get_connection()
-        self.generation += 1
         self._alone = False
         for script in (self._swap_script, self._versions_script):
             self._ask("SCRIPT", "LOAD", script.script)
