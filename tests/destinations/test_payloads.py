@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec, Format
 from resolver.edges.avro_codec import Contract, SingleObjectCodec
 from resolver.edges.schema_files import RESOLVED_PROFILE, schema_text
@@ -63,3 +64,38 @@ def test_a_topic_that_kafka_refuses_is_refused_in_the_settings(topic: str) -> No
     """A pattern that matches a part of the name would let it through to the broker."""
     with pytest.raises(ValueError, match="topic"):
         DestinationSpec(name="crm", topic=topic)
+
+
+@pytest.mark.parametrize("form", [Format.JSON, Format.AVRO])
+def test_what_changed_is_told_in_the_destinations_own_names(form: Format) -> None:
+    """A reader that is told "planName" cannot find plan_name; what is excluded is nobody's news."""
+    revision = Revision(7, [], ["plan", "planName", "theme"], ["firstName", "theme"], "m0")
+
+    sent = message(revision, format=form, case="snake", exclude=["theme"])
+
+    assert sent["profile"]["changed"] == ["plan", "plan_name"]
+    assert sent["profile"]["removed"] == ["first_name"]
+
+
+def test_salesforce_is_asked_for_by_name_also_where_it_is_configured() -> None:
+    """Consent by convention must not depend on how the destination came to be configured."""
+    plain, told = DestinationSpec(name="Salesforce"), DestinationSpec(name="x", opt_in=True)
+
+    assert plain.opt_in
+    assert told.opt_in
+    assert not DestinationSpec(name="Salesforce", opt_in=False).opt_in
+    assert not DestinationSpec(name="crm").opt_in
+
+
+def test_options_are_the_latest_events_under_whatever_alias() -> None:
+    """Two senders that name a destination differently mean the same one."""
+    spec = DestinationSpec(name="Mixpanel", aliases=("mp",))
+    history = [
+        {**EVENT, "timestamp": 1_700_000_000_000, "integrations": {"Mixpanel": {"a": 1}}},
+        {**EVENT, "timestamp": 1_700_000_060_000, "integrations": {"mp": {"b": 2}}},
+    ]
+
+    payload = Shape(spec).shape(resolve(messages(history), spec.audience())["user:u"])
+
+    assert payload is not None
+    assert payload["integrations"] == {"Mixpanel": {"b": 2}}
