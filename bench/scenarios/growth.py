@@ -69,7 +69,7 @@ def store(bench: Bench) -> Findings:
     found = Findings([Table("Many profiles in Redis against few", columns, rows)])
     remark = (
         f"the same events, {many:,} against {FEW:,} profiles; spread over all of the larger"
-        f" store {spread / few:.2f}, as fewer meet in a batch or in the cache"
+        f" store {spread / few:.2f}, as fewer meet in a batch"
     )
     found.note("store_size", same / few, remark)
     note_sizes(found, filling, many)
