@@ -5,16 +5,13 @@ from typing import final
 
 from resolver.core.policy import Policy
 from resolver.core.profiles import Profile, Shown, shown
-from resolver.joining import Joined, Output, Target, restrictions_of
+from resolver.joining import Joined, Output, Target
 from resolver.ports import Revision, Sink
 
 VERSION_HEADER = "resolver.version"
 """On tombstones, which have no payload to say it: which state took the profile back."""
 
 NOBODY: tuple[str, ...] = ()
-NO_VIEW: tuple[bool, ...] = ()
-Alike = dict[tuple[int, tuple[bool, ...]], Revision]
-"""By the profile shown now and what was seen of the record before: what to say of the change."""
 
 
 @final
@@ -55,13 +52,12 @@ class Emitter:
         """Produces a swapped record's outputs and its changelog entry; tombstones wait."""
         key, version = joined.key, joined.state.version
         names = NOBODY
-        alike: Alike = {}
         for output in joined.outputs:
             names += (output.target.name,)
             if output.profile is None or output.stable is None:
                 self.waiting.append((output, key, version))
             else:
-                revision = self._revise(joined, output.profile, output.target, caused_by, alike)
+                revision = self._revise(joined, output.profile, output.target, caused_by)
                 self._produce(output, key, revision)
         self._log(key, joined.raw)
         if len(names) < len(joined.state.shown):
@@ -96,31 +92,18 @@ class Emitter:
         if self.changelog_topic is not None:
             self.sink.produce(self.changelog_topic, key, raw)
 
-    def _revise(
-        self, joined: Joined, profile: Profile, target: Target, caused_by: str, alike: Alike
-    ) -> Revision:
+    def _revise(self, joined: Joined, profile: Profile, target: Target, caused_by: str) -> Revision:
         """What changed for this destination: everything where it had nothing before, unknown where
         the last state was in doubt or it is being filled.
-
-        Destinations that see the same, and saw the same before, are told the same: ``alike`` keeps
-        it for the next one.
         """
         version = joined.state.version
         if not joined.settled or target.name == self.filled:
             return Revision(version, profile.merged, None, None, caused_by)
         if joined.before is None or not joined.before.shown.get(target.name):
             return Revision(version, profile.merged, sorted(profile.traits), [], caused_by)
-        before = joined.before.record
-        view = (0, NO_VIEW)
-        if len(joined.outputs) > 1:
-            sees = tuple([target.audience.may_see(one) for one in restrictions_of(before)])
-            view = (id(profile), sees)
-        revision = alike.get(view)
-        if revision is None:
-            old = shown(before, joined.key, target.audience, self.policy)
-            merged, changed, removed = compare(old, profile)
-            revision = alike[view] = Revision(version, merged, changed, removed, caused_by)
-        return revision
+        old = shown(joined.before.record, joined.key, target.audience, self.policy)
+        merged, changed, removed = compare(old, profile)
+        return Revision(version, merged, changed, removed, caused_by)
 
 
 def compare(old: Shown | None, new: Profile) -> tuple[list[str], list[str], list[str]]:

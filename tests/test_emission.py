@@ -48,7 +48,7 @@ def told(*history: dict[str, object]) -> dict[str, list[str]]:
 
 
 def test_destinations_that_saw_the_same_are_told_the_same() -> None:
-    """The comparison is made once for all of them."""
+    """Nobody is told less because somebody else was told first."""
     changed = told(at(1, traits={"plan": "free", "x": 1}), at(2, traits={"plan": "pro"}))
 
     assert changed == {name: ["plan"] for name in NAMES}
