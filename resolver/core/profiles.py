@@ -1,11 +1,10 @@
 """A profile: what one audience sees of a record."""
 
-from collections.abc import Iterable
 from typing import Any, final
 
 from resolver.core.consent import Audience
 from resolver.core.events import DEVICE, OPTIONS, SEEN
-from resolver.core.identifiers import ANON, EMAIL, USER
+from resolver.core.identifiers import ANON, EMAIL
 from resolver.core.layers import stamp_of_statement
 from resolver.core.policy import PATH_SEPARATOR, Policy, Precedence, assemble
 from resolver.core.records import unowned
@@ -303,9 +302,3 @@ def _derive_name(traits: dict[str, Any]) -> None:
     first, last = traits.get("firstName"), traits.get("lastName")
     if isinstance(first, str) and isinstance(last, str) and first.strip() and last.strip():
         traits["name"] = f"{first} {last}"
-
-
-def kinds_in_order(identifiers: Iterable[str]) -> list[str]:
-    """Identifiers in the order of rounds: what a lower record shows may change a higher one."""
-    rounds = {ANON[:4]: 0, EMAIL[:4]: 1, USER[:4]: 2}
-    return sorted(identifiers, key=lambda one: (rounds[one[:4]], one))
