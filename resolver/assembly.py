@@ -9,6 +9,7 @@ from typing import Any
 from resolver.core.consent import Audience
 from resolver.core.events import RawEvent, Reading, Warned
 from resolver.core.profiles import Profile
+from resolver.edges.digests import payload_digest
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.json_format import JsonFormatter
 from resolver.edges.kafka import KafkaSink, KafkaSource
@@ -77,6 +78,7 @@ def assemble(parts: Parts) -> Worker:
         decoder=DecoderByTopic(parts.decoders),
         reading=parts.reading,
         codec=StateCodec(),
+        digest=payload_digest,
         store=parts.store,
         sink=sink,
         clock=SystemClock(),

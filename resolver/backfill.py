@@ -12,6 +12,7 @@ from resolver.assembly import SystemClock, spare_garbage
 from resolver.batch import Batch
 from resolver.config import Settings
 from resolver.core.consent import destination_key
+from resolver.edges.digests import payload_digest
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.kafka import KafkaSink, WholeTopic
 from resolver.edges.kafka_tools import KafkaTools, Report
@@ -125,6 +126,7 @@ class Backfill:
             decoder=JsonDecoder(),
             reading=self.settings.reading(),
             codec=StateCodec(),
+            digest=payload_digest,
             store=store,
             sink=sink,
             clock=SystemClock(),

@@ -7,7 +7,7 @@ are in the batch.
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple, final
+from typing import Final, NamedTuple, final
 
 from resolver.core.events import Reading, Warned, read_event
 from resolver.core.identifiers import ANON, EMAIL, USER
@@ -31,8 +31,8 @@ from resolver.errors import BadEvent
 from resolver.ports import Decoder, Message
 from resolver.state import State
 
-SKIPPED_TYPE = "another_type"
-SKIPPED_TOMBSTONE = "tombstone"
+SKIPPED_TYPE: Final = "another_type"
+SKIPPED_TOMBSTONE: Final = "tombstone"
 
 
 class Buried(NamedTuple):
@@ -148,11 +148,11 @@ class Batch:
         if not event.identity:
             device = self.device(event.anon)
             device.statements.append(statement)
-            device.caused_by = statement.message_id
+            device.caused_by = event.message_id
             return
         person = self.person(event.identity)
         person.statements.append(statement)
-        person.caused_by = statement.message_id
+        person.caused_by = event.message_id
         if event.anon:
             device = self.device(event.anon)
             device.bind(event.identity, eff_of(statement.stamp))

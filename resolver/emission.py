@@ -1,17 +1,17 @@
 """Turns what a swap entails into messages of the destinations and of the changelog."""
 
 from collections import Counter
-from typing import final
+from typing import Any, Final, final
 
 from resolver.core.policy import Policy
 from resolver.core.profiles import Profile, Shown, shown
 from resolver.joining import Joined, Output, Target
 from resolver.ports import Revision, Sink
 
-VERSION_HEADER = "resolver.version"
+VERSION_HEADER: Final = "resolver.version"
 """On tombstones, which have no payload to say it: which state took the profile back."""
 
-NOBODY: tuple[str, ...] = ()
+NOBODY: Final[tuple[str, ...]] = ()
 
 
 @final
@@ -100,7 +100,7 @@ class Emitter:
         if not joined.settled or target.name == self.filled:
             return Revision(version, profile.merged, None, None, caused_by)
         if joined.before is None or not joined.before.shown.get(target.name):
-            return Revision(version, profile.merged, sorted(profile.traits), [], caused_by)
+            return Revision(version, profile.merged, list(profile.traits), [], caused_by)
         old = shown(joined.before.record, joined.key, target.audience, self.policy)
         merged, changed, removed = compare(old, profile)
         return Revision(version, merged, changed, removed, caused_by)
@@ -109,14 +109,17 @@ class Emitter:
 def compare(old: Shown | None, new: Profile) -> tuple[list[str], list[str], list[str]]:
     """(merged, changed, removed) of a profile against what was shown before."""
     if old is None:
-        return new.merged, sorted(new.traits), []
+        return new.merged, list(new.traits), []
     before, merged_before = old
     traits = new.traits
-    changed = [
-        name for name, value in traits.items() if name not in before or before[name] != value
-    ]
-    removed = [name for name in before if name not in traits]
+    changed = [name for name, value in traits.items() if is_news(before.get(name), value)]
+    removed = [name for name, was in before.items() if was is not None and name not in traits]
     merged = new.merged
     if merged and merged_before:
         merged = [source for source in merged if source not in merged_before]
-    return merged, sorted(changed), sorted(removed)
+    return merged, changed, sorted(removed) if removed else removed
+
+
+def is_news(was: Any, value: Any) -> bool:
+    """Whether a trait's value is another one than it was."""
+    return was is not value and bool(was != value)

@@ -111,7 +111,6 @@ def _said(name: str, source: str, tier: str, statement: Statement) -> dict[str, 
         "from": source,
         "tier": tier,
         "at": iso_utc(eff),
-        "messageId": statement.message_id,
         "position": f"{topic}[{partition}]@{offset}",
         "restriction": statement.restriction,
     }

@@ -4,8 +4,7 @@ Pure but for the encoder it is given: states in, a swap with its outputs and del
 """
 
 from collections.abc import Sequence
-from hashlib import blake2b
-from typing import final
+from typing import Final, final
 
 from resolver.core.consent import Audience
 from resolver.core.identifiers import EMAIL, USER
@@ -19,14 +18,12 @@ from resolver.core.records import (
     lead_contributions,
 )
 from resolver.core.values import NO_DEVICE, NO_PERSON, Contribution, Device, Layer, Person, Record
-from resolver.ports import Formatter
+from resolver.ports import Digest, Formatter
 from resolver.state import GONE, State
 
-SILENT = (NO_DEVICE, NO_PERSON)
+SILENT: Final = (NO_DEVICE, NO_PERSON)
 """What touches a record that the store does not have must not make one: the changelog may hold
 the only copy, and its last record would become an empty one."""
-DIGEST_BYTES = 8
-"""Two payloads of one key look alike by accident once in 2^64 changes."""
 
 
 @final
@@ -106,10 +103,15 @@ class Joiner:
     """
 
     def __init__(
-        self, targets: Sequence[Target], policy: Policy, filled: str | None = None
+        self,
+        targets: Sequence[Target],
+        policy: Policy,
+        digest: Digest,
+        filled: str | None = None,
     ) -> None:
         self.targets = targets
         self.policy = policy
+        self.digest = digest
         self.filled = filled
 
     def join(
@@ -188,7 +190,7 @@ class Joiner:
             name = output.target.name
             known = before.get(name)
             if output.stable is not None:
-                digest = blake2b(output.stable, digest_size=DIGEST_BYTES).digest()
+                digest = self.digest(output.stable)
             elif known is not None:
                 digest = GONE
             else:

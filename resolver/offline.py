@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, final
+from typing import Any, BinaryIO, Final, NamedTuple, final
 
 from resolver.batch import Batch
 from resolver.config import Settings
@@ -25,9 +25,9 @@ from resolver.errors import BadEvent, ConfigError
 from resolver.joining import join_records, shares_of
 from resolver.ports import Decoder
 
-TOPIC = "lines"
-IDENTIFY = (None, "identify")
-STDIN = Path("-")
+TOPIC: Final = "lines"
+IDENTIFY: Final = (None, "identify")
+STDIN: Final = Path("-")
 
 
 @final

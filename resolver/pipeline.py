@@ -6,6 +6,7 @@ nothing counts as sent until the transaction that carried it is known to be comm
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from resolver import __version__
 from resolver.batch import Batch, Buried, Delta, fold_batch, touch_batch
@@ -16,6 +17,7 @@ from resolver.joining import Joined, Joiner, Tag, Target
 from resolver.ports import (
     Clock,
     Decoder,
+    Digest,
     Headers,
     Message,
     Sink,
@@ -26,13 +28,13 @@ from resolver.ports import (
 )
 from resolver.state import State
 
-SWAP_TRIES_MAX = 50
+SWAP_TRIES_MAX: Final = 50
 """Lost swaps in a row before waiting: each one means that another worker made progress."""
-RECHECKS_MAX = 50
+RECHECKS_MAX: Final = 50
 """Looks at moving versions before the batch is given up and taken again."""
-CHUNK = 500
+CHUNK: Final = 500
 """Records in one request of the store; see its edge."""
-COMMITS_SIZE = 10_000
+COMMITS_SIZE: Final = 10_000
 """Incarnations whose commits are remembered: one per start or abort of any worker."""
 
 
@@ -45,6 +47,7 @@ class Pipeline:
         decoder: Decoder,
         reading: Reading,
         codec: StateCodec,
+        digest: Digest,
         store: Store,
         sink: Sink,
         clock: Clock,
@@ -58,7 +61,7 @@ class Pipeline:
         self.store = store
         self.sink = sink
         self.clock = clock
-        self.joiner = Joiner(targets, reading.policy, filled)
+        self.joiner = Joiner(targets, reading.policy, digest, filled)
         self.fills = filled is not None
         self.emitter = Emitter(sink, reading.policy, changelog_topic, filled)
         self.commits: dict[str, int] = {}

@@ -4,7 +4,7 @@ Contracts only. Every implementation raises ``Unavailable`` while its service is
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, final
+from typing import Any, Final, Protocol, final
 
 from resolver.core.events import RawEvent, Warned
 from resolver.core.profiles import Profile
@@ -82,7 +82,7 @@ class Stored:
         return f"Stored({self.version}, {self.state!r})"
 
 
-ABSENT = Stored(0, b"")
+ABSENT: Final = Stored(0, b"")
 
 Decide = Callable[[int, list[Stored]], list[Swap]]
 """What to swap, from a chunk's place and the states that were loaded for it."""
@@ -190,6 +190,10 @@ stable one, and members that follow it."""
 
 Names = Callable[[list[str] | None], list[str] | None]
 """From names of traits to those of the fields a destination has for them."""
+
+
+Digest = Callable[[bytes], bytes]
+"""From a payload to a few bytes that tell it from every other."""
 
 
 class Formatter(Protocol):

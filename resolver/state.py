@@ -1,13 +1,13 @@
 """What the store keeps under one key: a record, and what is known of its outputs."""
 
-from typing import final
+from typing import Final, final
 
 from resolver.core.values import Record
 
-STATE_SCHEMA = 1
+STATE_SCHEMA: Final = 2
 """Version of the encoded form; a release reads its own and the one before."""
 
-GONE = b""
+GONE: Final = b""
 """The digest of "nothing, where something was shown before"."""
 
 

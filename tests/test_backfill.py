@@ -9,6 +9,7 @@ from resolver.core.policy import Policy
 from resolver.core.values import Record
 from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec
+from resolver.edges.digests import payload_digest
 from resolver.edges.json_codec import JsonDecoder
 from resolver.filling import Filling
 from resolver.joining import Joined, Joiner, Tag, Target, join_records
@@ -39,7 +40,7 @@ def stored(*names: str) -> State:
     """A record that was sent to these destinations, and committed."""
     batch = fold_batch(messages([{"userId": "u", "traits": {"n": 1}}]), JsonDecoder(), Reading())
     said = batch.users[KEY].record(POLICY)
-    joiner = Joiner([target(name) for name in names], POLICY)
+    joiner = Joiner([target(name) for name in names], POLICY, payload_digest)
     joined = joiner.join(KEY, None, said, settled=True, tag=Tag("worker", 0), now_ms=1)
     assert joined is not None
     return joined.state
@@ -47,7 +48,7 @@ def stored(*names: str) -> State:
 
 def fill(name: str, old: State | None, *there: Target, tag: Tag = TAG) -> Joined | None:
     """A backfill's step for the record."""
-    joiner = Joiner(there, POLICY, name)
+    joiner = Joiner(there, POLICY, payload_digest, name)
     return joiner.join(KEY, old, touched(), settled=True, tag=tag, now_ms=2)
 
 
@@ -109,7 +110,7 @@ def test_a_delivery_to_a_record_that_is_not_there_makes_it() -> None:
     """A backfill that finds an outbox in doubt delivers it, like any worker."""
     said = stored("profiles").record
 
-    joined = Joiner([target("late")], POLICY, "late").join(
+    joined = Joiner([target("late")], POLICY, payload_digest, "late").join(
         KEY, None, said, settled=True, tag=TAG, now_ms=2
     )
 

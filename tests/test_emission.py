@@ -6,6 +6,7 @@ from resolver.assembly import SystemClock, json_target
 from resolver.core.events import Reading
 from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec
+from resolver.edges.digests import payload_digest
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.memory import MemoryKafka, MemorySink, MemorySource, MemoryStore
 from resolver.edges.state_codec import StateCodec
@@ -31,6 +32,7 @@ def told(*history: dict[str, object]) -> dict[str, list[str]]:
         decoder=JsonDecoder(),
         reading=Reading(),
         codec=StateCodec(),
+        digest=payload_digest,
         store=MemoryStore(),
         sink=sink,
         clock=SystemClock(),

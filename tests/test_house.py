@@ -66,6 +66,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
 }
 EDGE_ROOMS = CORE | {"ports", "state", "batch"}
 EDGE_LIBRARIES = {
+    "digests": {"xxhash"},
     "json_codec": {"msgspec"},
     "json_format": {"msgspec"},
     "state_codec": {"msgspec"},

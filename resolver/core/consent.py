@@ -7,14 +7,14 @@ the warehouse alone. Explicit keys are always kept, because an opt-in destinatio
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from resolver.core.values import Statement
 
-MEMO_SIZE = 4_096
+MEMO_SIZE: Final = 4_096
 """Spellings and restrictions remembered: far more than any sender uses, and a bound."""
 
-OPT_IN_BY_CONVENTION = {"salesforce"}
+OPT_IN_BY_CONVENTION: Final = {"salesforce"}
 """Keys of destinations that nobody is sent to unless an event names them."""
 
 
@@ -89,4 +89,4 @@ class Audience:
         return everybody == "+" and not self.opt_in
 
 
-EVERYTHING = Audience()
+EVERYTHING: Final = Audience()

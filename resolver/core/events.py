@@ -6,7 +6,7 @@
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, final
+from typing import Any, Final, Protocol, final
 
 from resolver.core.consent import read_integrations
 from resolver.core.identifiers import (
@@ -26,10 +26,10 @@ from resolver.core.traits import Traits, normalise_traits
 from resolver.core.values import Event, Position, Statement, stamp_of
 from resolver.errors import BadEvent, Fault
 
-CLAMP_WARNED_US = 300_000_000
+CLAMP_WARNED_US: Final = 300_000_000
 """A clock more than five minutes ahead is worth a warning; less is ordinary drift."""
-TRAITS_MAX = 500
-CONTEXT_FIELDS = (
+TRAITS_MAX: Final = 500
+CONTEXT_FIELDS: Final = (
     "ip",
     "locale",
     "userAgent",
@@ -42,17 +42,17 @@ CONTEXT_FIELDS = (
     "app",
     "library",
 )
-SEEN = "s"
+SEEN: Final = "s"
 """The mark of an event that counts as activity; its value is the event's context, as JSON text:
 nobody looks into it on its way, so it is neither taken apart nor put together."""
-QUIET = "q"
+QUIET: Final = "q"
 """The mark of an event that says somebody exists, and is no activity."""
-DEVICE = "a"
+DEVICE: Final = "a"
 """The mark prefix under which an event states its anonymousId (``aanon:…``)."""
-OPTIONS = "i"
+OPTIONS: Final = "i"
 """The mark prefix under which an event carries options for one destination (``imixpanel``)."""
 
-NO_OPTIONS: dict[str, Any] = {}
+NO_OPTIONS: Final[dict[str, Any]] = {}
 
 
 class RawEvent(Protocol):
@@ -147,16 +147,15 @@ def read_event(raw: RawEvent, position: Position, reading: Reading, warned: list
         if odd:
             warned.append(Warned.ODD_CONSENT)
     eff, recv = effective_time(raw, position.timestamp_us, warned, reading.trust_clocks)
-    message_id = raw.message_id
     statement = Statement(
         stamp_of(eff, recv, position.offset, position.partition, position.topic),
         restriction,
-        message_id if type(message_id) is str else "",
         reading.policy.split(traits),
         _marks(raw, anon, identity, options),
     )
     claim = email if email and identity[:5] == USER else ""
-    return Event(anon, identity, claim, statement)
+    message_id = raw.message_id
+    return Event(anon, identity, claim, message_id if type(message_id) is str else "", statement)
 
 
 def effective_time(

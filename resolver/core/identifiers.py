@@ -7,21 +7,22 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
-ANON = "anon:"
-EMAIL = "email:"
-USER = "user:"
+ANON: Final = "anon:"
+EMAIL: Final = "email:"
+USER: Final = "user:"
 
-BYTES_MAX = 255
+BYTES_MAX: Final = 255
 """Longest identifier in UTF-8 bytes: the column width most destinations allow."""
 
-EMAIL_FORM = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+EMAIL_FORM: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 """Quadratic in the dots after the @: only for texts that are short enough to be an id."""
-ZEROS_FORM = re.compile(r"[0-]+")
-TEMPLATE_FORM = re.compile(r"\{\{.*\}\}|\$\{.*\}|%s|<.*>", re.DOTALL)
-CONTROL_FORM = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+ZEROS_FORM: Final = re.compile(r"[0-]+")
+TEMPLATE_FORM: Final = re.compile(r"\{\{.*\}\}|\$\{.*\}|%s|<.*>", re.DOTALL)
+CONTROL_FORM: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-ILLEGAL_LITERALS = frozenset(
+ILLEGAL_LITERALS: Final = frozenset(
     [
         "anonymous",
         "anon",
@@ -98,8 +99,13 @@ class IllegalValues:
         return any(pattern.fullmatch(folded) for pattern in self.compiled.get(kind, ()))
 
 
-PLAIN_FORM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]{1,200}")
+LITERAL_LENGTH_MAX: Final = max(map(len, ILLEGAL_LITERALS))
+PLAIN_FORM: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]{1,200}")
 """Most ids look like this; of the illegal values only literals and zeros do."""
+PLAIN_ADDRESS_FORM: Final = re.compile(
+    r"[A-Za-z0-9_][A-Za-z0-9_.:+-]*@[A-Za-z0-9_:+-]+\.[A-Za-z0-9_.:+-]*[A-Za-z0-9_:+-]"
+)
+"""Most addresses look like this: plain ids, none of them a placeholder, that are one address."""
 
 
 def read_identifier(raw: object, kind: Kind, illegal: IllegalValues) -> str | Illegal | None:
@@ -123,6 +129,8 @@ def read_identifier(raw: object, kind: Kind, illegal: IllegalValues) -> str | Il
 
 
 def _is_no_placeholder(plain: str) -> bool:
+    if len(plain) > LITERAL_LENGTH_MAX and plain[0] != "0":
+        return True
     return plain.lower() not in ILLEGAL_LITERALS and plain != "NaN" and bool(plain.strip("0-"))
 
 
@@ -165,6 +173,8 @@ def identifier_of_address(raw: object, illegal: IllegalValues) -> str | None:
     """``email:…`` for a trait that is one legal e-mail address, else None."""
     if not isinstance(raw, str) or "@" not in raw:
         return None
+    if not illegal.listed and len(raw) <= BYTES_MAX and PLAIN_ADDRESS_FORM.fullmatch(raw):
+        return EMAIL + raw.lower()
     value = read_identifier(raw, Kind.EMAIL, illegal)
     if not isinstance(value, str) or not EMAIL_FORM.fullmatch(value):
         return None

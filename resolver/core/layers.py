@@ -6,13 +6,13 @@ give way to the newest permitted one.
 """
 
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 from resolver.core.events import SEEN
 from resolver.core.policy import Policy
 from resolver.core.values import Layer, Stamp, Statement, eff_of
 
-RESTRICTIONS_MAX = 32
+RESTRICTIONS_MAX: Final = 32
 """Distinct restrictions kept per register: senders use a handful; a bound against junk."""
 
 
@@ -96,10 +96,11 @@ def prune(ordered: list[Statement], policy: Policy) -> list[Statement]:
             names = taken[statement.restriction] = (set(), set())
         if extremes:
             statement = _without_lost_extremes(statement, extremes)
-        rest = _rest(statement, *names)
+        taken_traits, taken_marks = names
+        rest = _rest(statement, taken_traits, taken_marks)
         if rest is not None:
-            names[0].update(rest.traits)
-            names[1].update(rest.marks)
+            taken_traits.update(rest.traits)
+            taken_marks.update(rest.marks)
             kept.append(rest)
     kept.reverse()
     return _bounded(kept) if len(taken) > RESTRICTIONS_MAX else kept
@@ -130,7 +131,7 @@ def _united(ordered: list[Statement]) -> list[Statement]:
 
 
 def _unite(group: list[Statement]) -> Statement:
-    ranked = sorted(group, key=lambda one: (one.message_id, repr(one.traits), repr(one.marks)))
+    ranked = sorted(group, key=lambda one: (repr(one.traits), repr(one.marks)))
     traits: dict[str, Any] = {}
     marks: dict[str, Any] = {}
     for statement in ranked:

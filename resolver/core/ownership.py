@@ -5,13 +5,14 @@ that arrives late moves a write to its rightful owner.
 """
 
 from bisect import bisect_left
+from typing import Final
 
 from resolver.core.identifiers import EMAIL
 from resolver.core.values import Points, Statement, eff_of
 
-BUCKET_US = 300_000_000
+BUCKET_US: Final = 300_000_000
 """Bindings within five minutes of each other are one: a burst of logins is one login."""
-POINTS_MAX = 128
+POINTS_MAX: Final = 128
 """Latest points kept beside every identifier's first: a shared device's recent history."""
 
 

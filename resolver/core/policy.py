@@ -6,12 +6,12 @@ another rule; a deep trait is split into one register per leaf, so that the rule
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from resolver.core.values import Stamp
 
-PATH_SEPARATOR = "\x1f"
-EMPTY_OBJECT = "\x1e"
+PATH_SEPARATOR: Final = "\x1f"
+EMPTY_OBJECT: Final = "\x1e"
 """The leaf that says "an empty object stood here": a register apart from that of the null or the
 value which it does not take back.
 """
@@ -27,7 +27,7 @@ class Precedence(StrEnum):
     MIN = "min"
 
 
-EXTREME = frozenset({Precedence.FIRST, Precedence.MAX, Precedence.MIN})
+EXTREME: Final = frozenset({Precedence.FIRST, Precedence.MAX, Precedence.MIN})
 
 
 @dataclass(frozen=True)

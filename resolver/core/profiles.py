@@ -1,6 +1,6 @@
 """A profile: what one audience sees of a record."""
 
-from typing import Any, final
+from typing import Any, Final, final
 
 from resolver.core.consent import Audience
 from resolver.core.events import DEVICE, OPTIONS, SEEN
@@ -23,8 +23,8 @@ Shown = tuple[dict[str, Any], list[str]]
 """Traits, and the identifiers whose writes are among them."""
 
 
-NO_CONTEXT = b"{}"
-DEVICE_PREFIX = len(DEVICE + ANON)
+NO_CONTEXT: Final = b"{}"
+DEVICE_PREFIX: Final = len(DEVICE + ANON)
 
 
 @final
@@ -98,16 +98,21 @@ def project(record: Record, identifier: str, audience: Audience, policy: Policy)
 
 
 def shown(record: Record, identifier: str, audience: Audience, policy: Policy) -> Shown | None:
-    """Only the traits and the merged sources of what ``project`` gives: a third of its cost."""
+    """Only the traits and the merged sources of what ``project`` gives: a quarter of its cost.
+
+    The traits are in no order, and those that were removed may be there as None.
+    """
     if isinstance(record, Device):
         visible = audience.permitted(unowned(record))
-        return (fold_traits(visible, [], policy), []) if visible else None
+        return (_folded(visible, [], policy), []) if visible else None
     if record.claim is not None and identifier.startswith(EMAIL):
         return None
     view = _view(record, identifier, audience)
     if view is None:
         return None
-    return _traits_of(view, policy), view.merged
+    traits = _folded(view.anonymous, view.identified, policy)
+    _derive_email(traits, view)
+    return traits, view.merged
 
 
 def _project_device(
@@ -116,7 +121,7 @@ def _project_device(
     visible = audience.permitted(unowned(device))
     if not visible:
         return None
-    profile = Profile(identifier, fold_traits(visible, [], policy))
+    profile = Profile(identifier, _in_order(_folded(visible, [], policy)))
     anon = identifier[len(ANON) :]
     profile.anonymous_ids.append(anon)
     profile.anonymous_id = anon
@@ -214,19 +219,28 @@ def _first_of(layer: Layer, earliest: int | None, audience: Audience) -> int | N
 
 
 def _traits_of(view: View, policy: Policy) -> dict[str, Any]:
-    traits = fold_traits(view.anonymous, view.identified, policy)
-    if view.emails and "email" not in traits:
-        traits["email"] = max((stamp, email) for email, stamp in view.emails.items())[1]
-        return {name: traits[name] for name in sorted(traits)}
-    return traits
+    traits = _folded(view.anonymous, view.identified, policy)
+    _derive_email(traits, view)
+    return _in_order(traits)
 
 
-def fold_traits(
+def _in_order(traits: dict[str, Any]) -> dict[str, Any]:
+    """Traits by their names: equal ones are equal bytes, whichever events stated them. None is
+    none.
+    """
+    ordered: dict[str, Any] = {}
+    for name in sorted(traits):
+        value = traits[name]
+        if value is not None:
+            ordered[name] = value
+    return ordered
+
+
+def _folded(
     anonymous: list[Statement], identified: list[Statement], policy: Policy
 ) -> dict[str, Any]:
-    """Folds statements, each list ascending by stamp, identified ones above anonymous ones.
-
-    Names in sorted order: equal traits are equal bytes, whichever events stated them.
+    """Folds statements, each list ascending by stamp, identified ones above anonymous ones; what
+    was removed is None.
     """
     traits: dict[str, Any] = {}
     if policy.is_plain:
@@ -237,12 +251,7 @@ def fold_traits(
     else:
         traits = _fold_by_policy(anonymous, identified, policy)
     _derive_name(traits)
-    folded: dict[str, Any] = {}
-    for name in sorted(traits):
-        value = traits[name]
-        if value is not None:
-            folded[name] = value
-    return folded
+    return traits
 
 
 def _fold_marks(statements: list[Statement], profile: Profile) -> dict[str, Stamp]:
@@ -294,6 +303,11 @@ def _rank(tier: int, statement: Statement, name: str, policy: Policy) -> tuple[A
     if rule is Precedence.LATEST:
         return (statement.stamp, tier)
     return policy.rank(name, statement.traits[name], statement.stamp)
+
+
+def _derive_email(traits: dict[str, Any], view: View) -> None:
+    if view.emails and traits.get("email") is None:
+        traits["email"] = max((stamp, email) for email, stamp in view.emails.items())[1]
 
 
 def _derive_name(traits: dict[str, Any]) -> None:

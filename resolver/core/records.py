@@ -6,6 +6,7 @@ becomes ``join(record, delta)``. Every join is commutative, associative and idem
 """
 
 from collections import Counter
+from typing import Final
 
 from resolver.core.events import DEVICE, SEEN
 from resolver.core.layers import join_layers, layer_of, merge
@@ -13,11 +14,11 @@ from resolver.core.ownership import join_points, owned_statements
 from resolver.core.policy import Policy
 from resolver.core.values import EMPTY, Contribution, Device, Layer, Person, Stamp, Statement
 
-WRITES_MAX = 128
+WRITES_MAX: Final = 128
 """Latest anonymous writes kept per trait: a device rarely says more before somebody logs in."""
 
 
-NOTHING = (EMPTY, EMPTY)
+NOTHING: Final = (EMPTY, EMPTY)
 
 
 def join_devices(left: Device, right: Device, policy: Policy) -> Device:

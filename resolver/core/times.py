@@ -4,38 +4,64 @@ import re
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from typing import Final
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-OLDEST_US = 946_684_800_000_000
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+OLDEST_US: Final = 946_684_800_000_000
 """2000-01-01: an event stated before it comes from a clock that was never set."""
 FIRST_US, END_US = -62_135_596_800_000_000, 253_402_300_800_000_000
 """The calendar from year 1 to the end of year 9999: instants outside of it have no text."""
-MILLISECONDS_FROM = 1e11
+MILLISECONDS_FROM: Final = 1e11
 """A number from here on counts milliseconds, below it seconds (year 5138 in seconds)."""
 
-MEMO_SIZE = 4_096
-"""Days whose text is remembered: eleven years of them."""
-FIRST_DAY = date(1970, 1, 1).toordinal()
-MINUTE_TEXTS = tuple(f"T{minute // 60:02d}:{minute % 60:02d}" for minute in range(1_440))
-SECOND_TEXTS = tuple(f":{second:02d}" for second in range(60))
-MILLI_TEXTS = tuple(f".{millis:03d}".rstrip("0") + "Z" for millis in range(1_000))
-DATE_ENDS = "Tt "
+MEMO_SIZE: Final = 4_096
+"""Days whose text is remembered, eleven years of them, and minutes that are: three days."""
+FIRST_DAY: Final = date(1970, 1, 1).toordinal()
+MINUTE_TEXTS: Final = tuple(f"T{minute // 60:02d}:{minute % 60:02d}" for minute in range(1_440))
+SECOND_TEXTS: Final = tuple(f":{second:02d}" for second in range(60))
+MILLI_TEXTS: Final = tuple(f".{millis:03d}".rstrip("0") + "Z" for millis in range(1_000))
+SECONDS_US: Final = {f":{second:02d}": second * 1_000_000 for second in range(60)}
+MILLIS_US: Final = {f".{millis:03d}Z": millis * 1_000 for millis in range(1_000)}
+MINUTE: Final = len("2026-01-01T10:00")
+DATE_ENDS: Final = "Tt "
 """What separates a date from its time."""
-RFC2822_FORM = re.compile(
+RFC2822_FORM: Final = re.compile(
     r"(?:[a-z]{3},\s*)?\d{1,2}\s+[a-z]{3}\s+(?:\d{4}|\d{2})\s+\d{1,2}:\d{2}(?::\d{2})?"
     r"(?:\s+(?:[+-]\d{4}|ut|utc|gmt|z|[ecmp][sd]t))?(?:\s*\([^()]*\))?",
     re.IGNORECASE | re.ASCII,
 )
-SECONDS_BEYOND = 1e18
+SECONDS_BEYOND: Final = 1e18
 """More than any calendar holds, in whatever unit."""
 
 
 def instant_us(stated: object) -> int | None:
     """The instant of an ISO 8601 text (no zone = UTC) or an epoch number, else None."""
     if type(stated) is str:
+        if len(stated) == MINUTE + 8:
+            instant = _usual_instant(stated)
+            if instant is not None:
+                return instant
         moment = parse_iso(stated)
         return None if moment is None else microseconds_of(moment)
     return epoch_us(stated)
+
+
+def _usual_instant(text: str) -> int | None:
+    """Of the form that JavaScript writes (``2026-01-01T10:00:00.000Z``), put together from its
+    minute, second and millisecond: 0.1 µs instead of 0.5.
+    """
+    second = SECONDS_US.get(text[MINUTE : MINUTE + 3])
+    millis = MILLIS_US.get(text[MINUTE + 3 :])
+    if second is None or millis is None:
+        return None
+    minute: int | None = _minute_us(text[:MINUTE])
+    return None if minute is None else minute + second + millis
+
+
+@lru_cache(maxsize=MEMO_SIZE)
+def _minute_us(text: str) -> int | None:
+    moment = parse_iso(text + "Z")
+    return None if moment is None else microseconds_of(moment)
 
 
 def epoch_us(stated: object) -> int | None:
@@ -82,11 +108,10 @@ def iso_utc(instant: int) -> str | None:
     if not FIRST_US <= instant < END_US:
         return None
     seconds = instant // 1_000_000
-    micros = instant - seconds * 1_000_000
+    micros = instant % 1_000_000
     minutes = seconds // 60
-    days = minutes // 1_440
-    day: str = _day_text(days)
-    text = day + MINUTE_TEXTS[minutes - days * 1_440] + SECOND_TEXTS[seconds - minutes * 60]
+    day: str = _day_text(minutes // 1_440)
+    text = day + MINUTE_TEXTS[minutes % 1_440] + SECOND_TEXTS[seconds % 60]
     if not micros:
         return text + "Z"
     millis = micros // 1_000

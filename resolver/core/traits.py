@@ -3,13 +3,13 @@
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from resolver.core.times import read_date, read_date_time
 
 Traits = dict[str, Any]
 
-STRING_TRAITS = frozenset(
+STRING_TRAITS: Final = frozenset(
     (
         "avatar",
         "description",
@@ -25,13 +25,13 @@ STRING_TRAITS = frozenset(
         "website",
     )
 )
-RESERVED_TRAITS = STRING_TRAITS | {"address", "age", "birthday", "company", "createdAt"}
-INNER_NAMES = {
+RESERVED_TRAITS: Final = STRING_TRAITS | {"address", "age", "birthday", "company", "createdAt"}
+INNER_NAMES: Final = {
     "address": ("city", "country", "postalCode", "state", "street"),
     "company": ("name", "id", "industry", "employee_count", "plan"),
 }
-NUMBER_FORM = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
-MEMO_SIZE = 16_384
+NUMBER_FORM: Final = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?")
+MEMO_SIZE: Final = 16_384
 """Spellings remembered: a product has hundreds of trait names, a sender of junk is bounded."""
 
 
@@ -40,8 +40,8 @@ def fold_name(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "").replace(" ", "")
 
 
-CANONICAL = {fold_name(name): name for name in RESERVED_TRAITS}
-CANONICAL_INNER = {
+CANONICAL: Final = {fold_name(name): name for name in RESERVED_TRAITS}
+CANONICAL_INNER: Final = {
     trait: {fold_name(name): name for name in names} for trait, names in INNER_NAMES.items()
 }
 
@@ -125,7 +125,7 @@ def _rename_inner(trait: str, value: Any) -> Any:
     return renamed
 
 
-READERS: dict[str, Callable[[Any], Any]] = {
+READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "age": _read_number,
     "createdAt": read_date_time,
     "birthday": read_date,

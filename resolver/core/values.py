@@ -5,7 +5,7 @@ tuple takes 215, and its fields are read without a look-up. None of them is chan
 """
 
 from struct import Struct
-from typing import Any, NamedTuple, final
+from typing import Any, Final, NamedTuple, final
 
 Stamp = bytes
 """When a write happened, as bytes that compare in the order of (eff_us, recv_us, offset,
@@ -17,10 +17,11 @@ Points = dict[tuple[int, str], int]
 Claim = tuple[Stamp, str]
 """When a user stated an address as their own, and which user."""
 
-SIGN = 1 << 63
-"""Added to instants in stamps, so that years before 1970 sort before those after it."""
-NUMBERS = Struct(">QQQI")
-PACK_NUMBERS = NUMBERS.pack
+SIGN: Final = 1 << 60
+"""Added to instants in stamps, so that years before 1970 sort before those after it; small enough
+for sums that are no big integers."""
+NUMBERS: Final = Struct(">QQQI")
+PACK_NUMBERS: Final = NUMBERS.pack
 
 
 class Instants(NamedTuple):
@@ -66,39 +67,36 @@ class Position:
 class Statement:
     """What one event said: traits, and marks (``SEEN``, ``QUIET``, ``DEVICE…``, ``OPTIONS…``)."""
 
-    __slots__ = ("marks", "message_id", "restriction", "stamp", "traits")
+    __slots__ = ("marks", "restriction", "stamp", "traits")
 
     def __init__(
         self,
         stamp: Stamp,
         restriction: str,
-        message_id: str,
         traits: dict[str, Any],
         marks: dict[str, Any],
     ) -> None:
         self.stamp = stamp
         self.restriction = restriction
-        self.message_id = message_id
         self.traits = traits
         self.marks = marks
 
     def holding(self, traits: dict[str, Any], marks: dict[str, Any]) -> "Statement":
         """The same statement with these registers."""
-        return Statement(self.stamp, self.restriction, self.message_id, traits, marks)
+        return Statement(self.stamp, self.restriction, traits, marks)
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Statement)
             and self.stamp == other.stamp
             and self.restriction == other.restriction
-            and self.message_id == other.message_id
             and self.traits == other.traits
             and self.marks == other.marks
         )
 
     def __repr__(self) -> str:
         when = read_stamp(self.stamp)
-        said = (self.restriction, self.message_id, self.traits, self.marks)
+        said = (self.restriction, self.traits, self.marks)
         return f"Statement({when!r}, {said!r})"
 
 
@@ -106,12 +104,15 @@ class Statement:
 class Event:
     """An accepted event: who said what. Empty strings stand for "nobody"."""
 
-    __slots__ = ("anon", "claim", "identity", "statement")
+    __slots__ = ("anon", "claim", "identity", "message_id", "statement")
 
-    def __init__(self, anon: str, identity: str, claim: str, statement: Statement) -> None:
+    def __init__(
+        self, anon: str, identity: str, claim: str, message_id: str, statement: Statement
+    ) -> None:
         self.anon = anon
         self.identity = identity
         self.claim = claim
+        self.message_id = message_id
         self.statement = statement
 
 
@@ -210,6 +211,6 @@ class Person:
 
 Record = Device | Person
 
-EMPTY = Layer([], {})
-NO_DEVICE = Device([], {}, [])
-NO_PERSON = Person(EMPTY, {}, None)
+EMPTY: Final = Layer([], {})
+NO_DEVICE: Final = Device([], {}, [])
+NO_PERSON: Final = Person(EMPTY, {}, None)

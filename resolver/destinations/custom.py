@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from resolver.destinations.forms import (
     CONVERTERS,
@@ -18,7 +18,7 @@ from resolver.destinations.names import cut, fits, surely_fits
 from resolver.destinations.rules import Bound, Limits, ValueRules
 from resolver.destinations.vocabulary import Beyond, Deeper, Lists, Objects, Reason
 
-BYTES_OF_WRITTEN = 6
+BYTES_OF_WRITTEN: Final = 6
 """The most bytes of JSON for a character of Python's own text of a value: that of an escape."""
 
 

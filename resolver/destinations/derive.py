@@ -1,7 +1,7 @@
 """Traits made from others where they are missing, such as a first name from a name."""
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Final
 
 from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import Derive
@@ -28,7 +28,7 @@ def _either(traits: dict[str, Any]) -> str:
     return ""
 
 
-MAKERS: dict[Derive, tuple[Make, tuple[str, ...]]] = {
+MAKERS: Final[dict[Derive, tuple[Make, tuple[str, ...]]]] = {
     Derive.FIRST_OF_NAME: (lambda traits: "".join(_words(traits)[:1]), ("name",)),
     Derive.REST_OF_NAME: (lambda traits: "".join(_words(traits)[1:]).strip(), ("name",)),
     Derive.LAST_OF_NAME: (_last, ("name",)),

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from resolver.core.times import instant_us, iso_utc
 from resolver.destinations.vocabulary import Form, Hash, Reason, Scalar
@@ -16,20 +16,22 @@ from resolver.destinations.vocabulary import Form, Hash, Reason, Scalar
 Convert = Callable[[Any], Any]
 """A value to what is sent, or to the ``Reason`` why nothing is."""
 
-MEMO_SIZE = 8_192
+MEMO_SIZE: Final = 8_192
 """Dates remembered per form: those of the people of some batches, and a bound."""
 SECOND, MILLISECOND, DAY = 1_000_000, 1_000, 86_400_000_000
-DATE_TIME_FORM = re.compile(
+DATE_TIME_FORM: Final = re.compile(
     r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?", re.ASCII
 )
-DATE_FORM = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-NOT_PHONE = re.compile(r"[\s().-]+")
-E164_FORM = re.compile(r"\+[1-9][0-9]{6,14}")
-COUNTRY_FORM = re.compile(r"[A-Za-z]{2}")
-SPACE = re.compile(r"\s+")
+DATE_FORM: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+NOT_PHONE: Final = re.compile(r"[\s().-]+")
+E164_FORM: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+COUNTRY_FORM: Final = re.compile(r"[A-Za-z]{2}")
+SPACE: Final = re.compile(r"\s+")
 
-INITIALS = dict.fromkeys(("m", "male", "man"), "m") | dict.fromkeys(("f", "female", "woman"), "f")
-LETTERS = (
+INITIALS: Final = dict.fromkeys(("m", "male", "man"), "m") | dict.fromkeys(
+    ("f", "female", "woman"), "f"
+)
+LETTERS: Final = (
     dict.fromkeys(("m", "male", "man"), "M")
     | dict.fromkeys(("f", "w", "female", "woman"), "F")
     | dict.fromkeys(("o", "other"), "O")
@@ -167,7 +169,7 @@ def _number(value: Any) -> Any:
     return value if type(value) in (int, float) else Reason.WRONG_TYPE
 
 
-CONVERTERS: dict[Form, Convert] = {
+CONVERTERS: Final[dict[Form, Convert]] = {
     Form.TEXT: to_text,
     Form.PLAIN_TEXT: lambda value: (
         value

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from resolver.core.profiles import Profile
 from resolver.core.times import iso_utc
@@ -65,7 +65,7 @@ def _database_id(profile: Profile, _: dict[str, Any]) -> str | None:
     return profile.id[5:] if profile.id[0] == "u" else None
 
 
-READERS: dict[str, Read] = {
+READERS: Final[dict[str, Read]] = {
     "user_id": _user_id,
     "database_id": _database_id,
     "anonymous_id": lambda profile, _: profile.anonymous_id,

@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Callable
+from typing import Final
 
 from resolver.core.traits import RESERVED_TRAITS
 from resolver.destinations.rules import Bound, NameRules
 from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import Beyond, Case, Reason, Unit
 
-HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-GAP = re.compile(r"[\s_-]+")
-NOT_COLUMN = re.compile(r"[^A-Za-z0-9]+")
-BYTES_OF_CHARACTER = 4
+HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+GAP: Final = re.compile(r"[\s_-]+")
+NOT_COLUMN: Final = re.compile(r"[^A-Za-z0-9]+")
+BYTES_OF_CHARACTER: Final = 4
 """The most that UTF-8 takes."""
-DIGIT_EDGE = re.compile(r"(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
+DIGIT_EDGE: Final = re.compile(r"(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
 
 
 def name_rule(spec: DestinationSpec) -> Callable[[str], str | Reason]:
@@ -101,7 +102,7 @@ def _column(name: str) -> str:
     return leading + words if leading else f"_{words}" if words[0].isdigit() else words
 
 
-CASES: dict[Case, Callable[[str], str]] = {
+CASES: Final[dict[Case, Callable[[str], str]]] = {
     Case.AS_SENT: str,
     Case.CAMEL: _camel,
     Case.SNAKE: _snake,

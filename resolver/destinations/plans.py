@@ -6,7 +6,7 @@ Traits that go to several places have a converter that returns a ``Spread`` of t
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from resolver.core.traits import INNER_NAMES, STRING_TRAITS
 from resolver.destinations.custom import Values
@@ -16,16 +16,16 @@ from resolver.destinations.rules import Bound, FieldRule
 from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import Form, Hash, Objects, Reason
 
-NAMES_REMEMBERED = 16_384
+NAMES_REMEMBERED: Final = 16_384
 """Trait names whose plan is kept: far more than a product has, and a bound."""
-MEMBERS_REMEMBERED = 1_024
+MEMBERS_REMEMBERED: Final = 1_024
 """Members of one flattened trait whose names are kept: the bound on keys at one level."""
-TEXT_PARTS = {
+TEXT_PARTS: Final = {
     "address": frozenset(INNER_NAMES["address"]),
     "company": frozenset(INNER_NAMES["company"]) - {"employee_count"},
 }
 """Members of reserved traits that are text."""
-ROOT = 0
+ROOT: Final = 0
 
 
 class Plan(NamedTuple):

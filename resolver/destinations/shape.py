@@ -7,7 +7,7 @@ out and counted by its reason; it never keeps the rest of a profile back.
 
 from collections import Counter
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Final
 
 from resolver.core.profiles import NO_CONTEXT, Profile
 from resolver.core.times import iso_utc
@@ -279,7 +279,7 @@ def _is_plain(spec: DestinationSpec) -> bool:
     )
 
 
-INDIFFERENT = (
+INDIFFERENT: Final = (
     *(
         "name",
         "preset",

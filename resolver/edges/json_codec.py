@@ -3,84 +3,79 @@
 import json
 import re
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, defstruct
 
-from resolver.core.events import PlainEvent, RawEvent, Warned
+from resolver.core.events import CONTEXT_FIELDS, PlainEvent, RawEvent, Warned
 from resolver.errors import BadEvent, Fault
 
-BYTES_MAX = 256 * 1024
-DEPTH_MAX = 32
-KEYS_MAX = 1_000
-KEY_BYTES_MIN = 4
+BYTES_MAX: Final = 256 * 1024
+DEPTH_MAX: Final = 32
+KEYS_MAX: Final = 1_000
+KEY_BYTES_MIN: Final = 4
 """A member is at least four bytes long (``"":0``): shorter values cannot hold too many keys."""
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
-OUTLINE = bytes.maketrans(b"123456789[", b"000000000{")
-LONG_NUMBER = b"0" * 19
+OUTLINE: Final = bytes.maketrans(b"123456789[", b"000000000{")
+LONG_NUMBER: Final = b"0" * 19
 """Nineteen digits in a row may be an integer beyond 64 bits: such an event is read slowly.
 
 Looked for in the bytes with every digit made a zero, and every bracket the same one so that
 nesting is counted in the same pass: 0.6 µs where a pattern takes 7.
 """
-SURROGATE = re.compile("[\ud800-\udfff]")
-ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+ESCAPED_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 """A string, to its end or that of the text, or a bracket; never looks back, so never quadratic."""
-ABSENT = Raw()
+ABSENT: Final = Raw()
 
 
 class _Constant:
     """Stands for NaN, Infinity or -Infinity while an event is salvaged."""
 
 
-class _Context(Struct, rename="camel", omit_defaults=True, gc=False):
-    """CONTEXT_FIELDS in their order, as text that nobody takes apart; and what decides."""
+CONTEXT: Final[Any] = defstruct(
+    "Context",
+    [("active", Any, None), ("traits", Any, None), *((one, Raw, ABSENT) for one in CONTEXT_FIELDS)],
+    omit_defaults=True,
+    gc=False,
+)
+"""CONTEXT_FIELDS in their order, as text that nobody takes apart; and what decides."""
 
-    active: Any = None
-    traits: Any = None
-    ip: Raw = ABSENT
-    locale: Raw = ABSENT
-    user_agent: Raw = ABSENT
-    timezone: Raw = ABSENT
-    channel: Raw = ABSENT
-    campaign: Raw = ABSENT
-    page: Raw = ABSENT
-    device: Raw = ABSENT
-    os: Raw = ABSENT
-    app: Raw = ABSENT
-    library: Raw = ABSENT
+EVENT: Final[Any] = defstruct(
+    "Event",
+    [
+        ("type", str | None, None),
+        ("message_id", Any, None),
+        ("user_id", Any, None),
+        ("anonymous_id", Any, None),
+        ("traits", Any, None),
+        ("context", CONTEXT | None, None),
+        ("integrations", Any, None),
+        ("timestamp", Any, None),
+        ("original_timestamp", Any, None),
+        ("received_at", Any, None),
+        ("sent_at", Any, None),
+        ("channel", Any, None),
+        ("context_traits", Any, None),
+        ("active", Any, None),
+        ("seen", Any, None),
+    ],
+    rename="camel",
+    gc=False,
+)
+"""A RawEvent straight from the bytes: 1 µs where a dictionary with its objects takes 2.
 
-
-class _Event(Struct, rename="camel", gc=False):
-    """A RawEvent straight from the bytes: 1 µs where a dictionary with its objects takes 2.
-
-    The last three fields are never read from the bytes: ``decode`` overwrites them.
-    """
-
-    type: str | None = None
-    message_id: Any = None
-    user_id: Any = None
-    anonymous_id: Any = None
-    traits: Any = None
-    context: _Context | None = None
-    integrations: Any = None
-    timestamp: Any = None
-    original_timestamp: Any = None
-    received_at: Any = None
-    sent_at: Any = None
-    channel: Any = None
-    context_traits: Any = None
-    active: Any = None
-    seen: Any = None
+The last three fields are never read from the bytes: ``decode`` overwrites them.
+"""
 
 
 class JsonDecoder:
     """Decodes events; ``decode`` never raises anything but BadEvent, whatever the bytes."""
 
     def __init__(self) -> None:
-        self._event = msgspec.json.Decoder(_Event).decode
+        self._event = msgspec.json.Decoder(EVENT).decode
         self._any = msgspec.json.Decoder().decode
         self._encode = msgspec.json.Encoder().encode
 
@@ -116,14 +111,15 @@ class JsonDecoder:
         check_shape(event)
         return event
 
-    def _with_context(self, event: _Event) -> RawEvent:
-        context = event.context or _Context()
+    def _with_context(self, event: Any) -> RawEvent:
+        context = event.context or CONTEXT()
         if type(event.channel) is str and context.channel is ABSENT:
             context.channel = Raw(self._encode(event.channel))
         event.context_traits, event.active = context.traits, context.active
         context.traits = context.active = None
         event.seen = self._encode(context)
-        return event
+        made: RawEvent = event
+        return made
 
 
 def check_shape(event: Any) -> None:

@@ -7,7 +7,7 @@ replaced by another worker (``Fenced``).
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -22,31 +22,31 @@ from confluent_kafka import (
 from resolver.errors import ConfigError, Fenced, TransactionAborted, Unavailable
 from resolver.ports import Headers, Message
 
-FENCED = {
+FENCED: Final = {
     KafkaError._FENCED,
     KafkaError.PRODUCER_FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
     KafkaError.FENCED_INSTANCE_ID,
 }
-UNUSABLE_TOPIC = {
+UNUSABLE_TOPIC: Final = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_TOPIC,
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
 }
-ENDING = UNUSABLE_TOPIC | {KafkaError._FATAL, KafkaError._AUTO_OFFSET_RESET}
+ENDING: Final = UNUSABLE_TOPIC | {KafkaError._FATAL, KafkaError._AUTO_OFFSET_RESET}
 """What a consumer reports once and never gets over."""
-FLUSH_S_MAX = 120.0
+FLUSH_S_MAX: Final = 120.0
 """A flush that takes longer than librdkafka's message timeout has already failed."""
-RETRY_BACKOFF_MS = 10
+RETRY_BACKOFF_MS: Final = 10
 """A transaction that begins while the broker still writes the last one's markers is told to try
 again: soon, because at a trickle that wait is most of the latency."""
-POLL_SLICE = 1_000
+POLL_SLICE: Final = 1_000
 """Messages asked for at a time, so that few large ones do not fill the memory."""
-BATCH_BYTES_MAX = 64 * 1024 * 1024
+BATCH_BYTES_MAX: Final = 64 * 1024 * 1024
 """What a batch takes of large messages: as much as librdkafka keeps ready by default."""
-COMMITTED_S_MAX = 30.0
+COMMITTED_S_MAX: Final = 30.0
 """How long to wait for a group's offsets: a transaction that may move them must end first."""
-HEARTBEAT_POLL_S = 0.1
+HEARTBEAT_POLL_S: Final = 0.1
 """How long a waiting worker serves its group membership at a time."""
 
 Partitions = list[tuple[str, int]]

@@ -7,7 +7,7 @@ so that on Redis Cluster one script still carries many keys.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 from zlib import crc32
 
 import redis
@@ -24,20 +24,24 @@ from redis.retry import Retry
 from resolver.errors import ConfigError, Unavailable
 from resolver.ports import ABSENT, Decide, Stored, Swap
 
-SHARDS = 64
+SHARDS: Final = 64
 """Virtual shards of a cluster: enough for dozens of nodes, few enough to fill a script."""
-KEYS_MAX = 500
+KEYS_MAX: Final = 500
 """Keys a request carries: a script of so many blocks the server for about two milliseconds."""
-AHEAD = 2
+AHEAD: Final = 2
 """Requests under way while replies are worked on: enough to keep the server busy meanwhile."""
-COMMIT_KEPT_S = 30 * 24 * 3600
+COMMIT_KEPT_S: Final = 30 * 24 * 3600
 """How long a commit is remembered: a record in doubt for a month is at worst emitted again."""
-VERSION_BYTES = 8
-COUNTER = "swaps"
+VERSION_BYTES: Final = 8
+COUNTER: Final = "swaps"
 """The name, in a shard, of the count of requests to swap: no identifier, those have a kind."""
-TIMEOUTS = {"socket_timeout": 10, "socket_connect_timeout": 5, "retry": Retry(NoBackoff(), 0)}
+TIMEOUTS: Final = {
+    "socket_timeout": 10,
+    "socket_connect_timeout": 5,
+    "retry": Retry(NoBackoff(), 0),
+}
 """Seconds; waiting and trying again is the worker's, which stays in its group meanwhile."""
-FAILURES = (RedisError, RedisClusterException)
+FAILURES: Final = (RedisError, RedisClusterException)
 
 
 class RedisStore:

@@ -14,6 +14,7 @@ from resolver.core.records import NOTHING
 from resolver.core.values import Person, Record
 from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec
+from resolver.edges.digests import payload_digest
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.memory import (
     Logged,
@@ -155,6 +156,7 @@ class World:
             decoder=JsonDecoder(),
             reading=self.reading,
             codec=StateCodec(),
+            digest=payload_digest,
             store=MemoryStore(self.redis, self.step),
             sink=sink,
             clock=SlowClock(self.scheduler, self.random.choice((0, 0, -3, 5))),
@@ -162,7 +164,9 @@ class World:
             changelog_topic=CHANGELOG,
             filled=filled,
         )
-        pipeline.joiner = self.rules.joiner(targets(self.specs), self.reading.policy, filled)
+        pipeline.joiner = self.rules.joiner(
+            targets(self.specs), self.reading.policy, payload_digest, filled
+        )
         return pipeline
 
     def step(self, name: str) -> None:

@@ -26,6 +26,7 @@ from resolver.core.consent import Audience
 from resolver.core.events import Reading
 from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec
+from resolver.edges.digests import payload_digest
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.memory import MemoryKafka, MemorySink, MemorySource
 from resolver.edges.redis_store import KEYS_MAX, RedisStore, connect
@@ -98,6 +99,7 @@ def pipeline_on(server: Redis) -> Pipeline:
         decoder=JsonDecoder(),
         reading=Reading(),
         codec=StateCodec(),
+        digest=payload_digest,
         store=store,
         sink=MemorySink(MemorySource(MemoryKafka(), "w"), "dead", None),
         clock=SystemClock(),
