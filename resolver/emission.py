@@ -38,14 +38,14 @@ class Emitter:
         self.filled = filled
         self.emitted: list[Emitted] = []
         self.waiting: list[tuple[Output, str, int]] = []
-        self.sent: Counter[str] = Counter()
+        self.sent: dict[str, int] = {}
         self.suppressed: Counter[str] = Counter()
 
     def begin(self) -> None:
         """Forgets the last batch."""
         self.emitted.clear()
         self.waiting.clear()
-        self.sent = Counter()
+        self.sent = {}
         self.suppressed = Counter()
 
     def emit(self, joined: Joined, caused_by: str) -> None:
@@ -80,7 +80,8 @@ class Emitter:
         emitted.version = version
 
     def _produce(self, output: Output, key: str, revision: Revision) -> None:
-        self.sent[output.target.name] += 1
+        name = output.target.name
+        self.sent[name] = self.sent.get(name, 0) + 1
         if output.stable is None or output.profile is None:
             version = [(VERSION_HEADER, str(revision.version).encode())]
             self.sink.produce(output.target.topic, key, None, version)

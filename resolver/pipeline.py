@@ -5,6 +5,7 @@ before its outputs are produced, its outputs are in the log before they are re-c
 nothing counts as sent until the transaction that carried it is known to be committed.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -86,7 +87,7 @@ class Pipeline:
         self.emitter.take_back()
         self.sink.flush()
         self._recheck()
-        batch.emitted, batch.suppressed = self.emitter.sent, self.emitter.suppressed
+        batch.emitted, batch.suppressed = Counter(self.emitter.sent), self.emitter.suppressed
         return batch
 
     def note_committed(self, tag: Tag) -> None:

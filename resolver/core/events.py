@@ -126,12 +126,14 @@ class Reading:
     policy: Policy = field(default_factory=Policy)
     trust_clocks: bool = False
     identify_by_email_always: bool = False
+    names: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Spellings of traits met so far, see ``normalise_traits``."""
 
 
 def read_event(raw: RawEvent, position: Position, reading: Reading, warned: list[Warned]) -> Event:
     """The event's meaning; appends to ``warned``; raises BadEvent where nobody is identified."""
     anon, user = _read_ids(raw, reading.illegal, warned)
-    traits = _read_traits(raw, warned)
+    traits = _read_traits(raw, reading.names, warned)
     address = traits.get("email")
     email = identifier_of_address(address, reading.illegal) if address is not None else None
     identity = identifier_of_user(user) if user else ""
@@ -212,12 +214,12 @@ def _legal(read: str | Illegal | None, warned: list[Warned]) -> str:
     return read or ""
 
 
-def _read_traits(raw: RawEvent, warned: list[Warned]) -> Traits:
+def _read_traits(raw: RawEvent, names: dict[str, str], warned: list[Warned]) -> Traits:
     own = _traits_object(raw.traits, warned)
     other = raw.context_traits
-    traits, unconverted = normalise_traits(own) if own else ({}, [])
+    traits, unconverted = normalise_traits(own, names) if own else ({}, [])
     if other:
-        more, unconverted_too = normalise_traits(_traits_object(other, warned))
+        more, unconverted_too = normalise_traits(_traits_object(other, warned), names)
         traits = more | traits
         unconverted += unconverted_too
     if len(traits) > TRAITS_MAX:

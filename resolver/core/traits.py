@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Final
 
 from resolver.core.times import read_date, read_date_time
@@ -46,33 +45,41 @@ CANONICAL_INNER: Final = {
 }
 
 
-@lru_cache(maxsize=MEMO_SIZE)
 def canonical_name(name: str) -> str:
     """The reserved spelling of a trait's name, or the name as it came."""
     return CANONICAL.get(fold_name(name), name)
 
 
-@lru_cache(maxsize=MEMO_SIZE)
-def is_plain(name: str) -> bool:
-    """Whether a trait's name and value are kept just as they come."""
-    return canonical_name(name) == name and name not in RESERVED_TRAITS
+def normalise_traits(stated: Traits, names: dict[str, str]) -> tuple[Traits, list[str]]:
+    """The traits in canonical names and types, and the names that could not be converted.
 
-
-def normalise_traits(stated: Traits) -> tuple[Traits, list[str]]:
-    """The traits in canonical names and types, and the names that could not be converted."""
+    ``names`` remembers spellings: "" for a name whose value is kept just as it comes.
+    """
     traits: Traits = {}
     unconverted: list[str] = []
     for name, value in stated.items():
-        if is_plain(name):
+        canonical = names.get(name)
+        if canonical is None:
+            canonical = _remembered(name, names)
+        if not canonical:
             traits[name] = value
             continue
-        canonical = canonical_name(name)
         if canonical != name and (canonical in stated or canonical in traits):
             continue
         traits[canonical], converted = convert(canonical, value)
         if not converted:
             unconverted.append(canonical)
     return traits, unconverted
+
+
+def _remembered(name: str, names: dict[str, str]) -> str:
+    if len(names) >= MEMO_SIZE:
+        names.clear()
+    canonical = canonical_name(name)
+    if canonical == name and name not in RESERVED_TRAITS:
+        canonical = ""
+    names[name] = canonical
+    return canonical
 
 
 def convert(name: str, value: Any) -> tuple[Any, bool]:

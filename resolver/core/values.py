@@ -22,6 +22,7 @@ SIGN: Final = 1 << 60
 for sums that are no big integers."""
 NUMBERS: Final = Struct(">QQQI")
 PACK_NUMBERS: Final = NUMBERS.pack
+READ_EFF: Final = Struct(">Q").unpack_from
 
 
 class Instants(NamedTuple):
@@ -41,7 +42,8 @@ def stamp_of(eff_us: int, recv_us: int, offset: int, partition: int, topic: str)
 
 def eff_of(stamp: Stamp) -> int:
     """The effective time of a stamp in microseconds."""
-    return int.from_bytes(stamp[:8], "big") - SIGN
+    eff_us: int = READ_EFF(stamp)[0]
+    return eff_us - SIGN
 
 
 def read_stamp(stamp: Stamp) -> Instants:

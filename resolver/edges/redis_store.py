@@ -64,6 +64,7 @@ class RedisStore:
         self._count = 0
         self._alone = False
         self._wire: Any = None
+        self._names: dict[str, str] = {}
 
     def exchange(
         self, loads: Sequence[Sequence[str]], decide: Decide
@@ -88,6 +89,7 @@ class RedisStore:
             with self._translated():
                 self._connect()
         self._count, self._alone = 0, not self.cluster
+        self._names.clear()
 
     def alone(self) -> bool:
         """As the port says; on a cluster nobody counts, and the answer is no."""
@@ -127,8 +129,11 @@ class RedisStore:
         self.client.close()
 
     def name(self, key: str) -> str:
-        """Where a record lies."""
-        return self._homes[crc32(key.encode()) % SHARDS] + key
+        """Where a record lies; remembered from ``watch`` to ``watch``, as loads precede swaps."""
+        name = self._names.get(key)
+        if name is None:
+            name = self._names[key] = self._homes[crc32(key.encode()) % SHARDS] + key
+        return name
 
     def _commit_key(self, incarnation: str) -> str:
         return f"{self.prefix}commit:{incarnation}"

@@ -47,7 +47,7 @@ TRAITS = st.dictionaries(NAMES, VALUES, max_size=12)
 
 def profile_of(stated: dict[str, Any]) -> Profile:
     """Somebody with these traits as the resolver keeps them, and enough to be sent anywhere."""
-    traits, _ = normalise_traits({"email": "a@x.io", "name": "Ann Lee", **stated})
+    traits, _ = normalise_traits({"email": "a@x.io", "name": "Ann Lee", **stated}, {})
     return person({name: value for name, value in traits.items() if value is not None})
 
 

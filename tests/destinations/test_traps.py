@@ -48,7 +48,7 @@ def test_a_reserved_trait_in_another_spelling_does_not_leak_beside_its_field(
     preset: str, spelling: str
 ) -> None:
     """A public sender maps createdAt only, and created_at arrives as a custom trait."""
-    canonical, _ = normalise_traits({spelling: "2019-08-24T14:15:22Z", "email": "a@x.io"})
+    canonical, _ = normalise_traits({spelling: "2019-08-24T14:15:22Z", "email": "a@x.io"}, {})
 
     assert canonical == {"createdAt": "2019-08-24T14:15:22Z", "email": "a@x.io"}
     assert len(leaves(traits_of(preset, canonical))) == 2 + (preset == "intercom")
@@ -56,7 +56,7 @@ def test_a_reserved_trait_in_another_spelling_does_not_leak_beside_its_field(
 
 def test_two_spellings_of_one_trait_fill_one_field_once() -> None:
     """The canonical spelling wins; the other must not come through under a second name."""
-    canonical, _ = normalise_traits({"first_name": "Old", "firstName": "Ann"})
+    canonical, _ = normalise_traits({"first_name": "Old", "firstName": "Ann"}, {})
 
     assert traits_of("mixpanel", canonical) == {"$first_name": "Ann"}
 
