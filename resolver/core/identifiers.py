@@ -129,8 +129,8 @@ def read_identifier(raw: object, kind: Kind, illegal: IllegalValues) -> str | Il
 
 
 def _is_no_placeholder(plain: str) -> bool:
-    if len(plain) > LITERAL_LENGTH_MAX and plain[0] != "0":
-        return True
+    if len(plain) > LITERAL_LENGTH_MAX:
+        return plain[0] != "0" or bool(plain.strip("0-"))
     return plain.lower() not in ILLEGAL_LITERALS and plain != "NaN" and bool(plain.strip("0-"))
 
 

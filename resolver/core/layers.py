@@ -109,6 +109,8 @@ def prune(ordered: list[Statement], policy: Policy) -> list[Statement]:
 def _rest(statement: Statement, taken_traits: set[str], taken_marks: set[str]) -> Statement | None:
     """The statement without registers that a later one of its restriction states."""
     traits, marks = statement.traits, statement.marks
+    if not taken_traits and not taken_marks:
+        return statement if traits or marks else None
     if taken_traits.issuperset(traits) and taken_marks.issuperset(marks):
         return None
     if not taken_traits.isdisjoint(traits):

@@ -192,14 +192,14 @@ def _project_person(
         return None
     profile = Profile(identifier, _traits_of(view, policy))
     devices = _fold_marks(_merged(view.anonymous, view.identified), profile)
-    profile.anonymous_ids = sorted(devices)
+    profile.anonymous_ids = sorted(devices) if len(devices) > 1 else list(devices)
     if len(devices) == 1:
         profile.anonymous_id = profile.anonymous_ids[0]
     elif devices:
         profile.anonymous_id = max((stamp, anon) for anon, stamp in devices.items())[1]
-    profile.emails = sorted(view.emails)
+    profile.emails = sorted(view.emails) if view.emails else []
     profile.first_seen_us = _first_seen(person, audience)
-    profile.merged = sorted(set(view.merged))
+    profile.merged = sorted(set(view.merged)) if len(view.merged) > 1 else view.merged
     return profile
 
 

@@ -31,8 +31,10 @@ def join_devices(left: Device, right: Device, policy: Policy) -> Device:
         if statements == left.statements:
             statements = left.statements
     linked = left.linked
-    if right.linked and not set(right.linked) <= set(linked):
-        linked = sorted({*linked, *right.linked})
+    for address in right.linked:
+        if address not in linked:
+            linked = sorted({*linked, *right.linked})
+            break
     points = join_points(left.points, right.points)
     if statements is left.statements and linked is left.linked and points is left.points:
         return left

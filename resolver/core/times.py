@@ -20,9 +20,8 @@ FIRST_DAY: Final = date(1970, 1, 1).toordinal()
 MINUTE_TEXTS: Final = tuple(f"T{minute // 60:02d}:{minute % 60:02d}" for minute in range(1_440))
 SECOND_TEXTS: Final = tuple(f":{second:02d}" for second in range(60))
 MILLI_TEXTS: Final = tuple(f".{millis:03d}".rstrip("0") + "Z" for millis in range(1_000))
-SECONDS_US: Final = {f":{second:02d}": second * 1_000_000 for second in range(60)}
-MILLIS_US: Final = {f".{millis:03d}Z": millis * 1_000 for millis in range(1_000)}
-MINUTE: Final = len("2026-01-01T10:00")
+MINUTE: Final = 16
+"""Characters of a minute, ``2026-01-01T10:00``."""
 DATE_ENDS: Final = "Tt "
 """What separates a date from its time."""
 RFC2822_FORM: Final = re.compile(
@@ -48,14 +47,26 @@ def instant_us(stated: object) -> int | None:
 
 def _usual_instant(text: str) -> int | None:
     """Of the form that JavaScript writes (``2026-01-01T10:00:00.000Z``), put together from its
-    minute, second and millisecond: 0.1 µs instead of 0.5.
+    minute, second and millisecond: 0.2 µs instead of 0.5.
     """
-    second = SECONDS_US.get(text[MINUTE : MINUTE + 3])
-    millis = MILLIS_US.get(text[MINUTE + 3 :])
-    if second is None or millis is None:
+    if text[MINUTE] != ":" or text[MINUTE + 3] != "." or text[MINUTE + 7] != "Z":
+        return None
+    second, millis = _digits(text, MINUTE + 1, 2), _digits(text, MINUTE + 4, 3)
+    if not 0 <= second < 60 or millis < 0:
         return None
     minute: int | None = _minute_us(text[:MINUTE])
-    return None if minute is None else minute + second + millis
+    return None if minute is None else minute + second * 1_000_000 + millis * 1_000
+
+
+def _digits(text: str, start: int, count: int) -> int:
+    """The number that so many ASCII digits are, or -1."""
+    number = 0
+    for place in range(start, start + count):
+        digit = ord(text[place]) - 48
+        if digit < 0 or digit > 9:
+            return -1
+        number = number * 10 + digit
+    return number
 
 
 @lru_cache(maxsize=MEMO_SIZE)
