@@ -31,15 +31,25 @@ DIGEST_BYTES = 8
 
 @final
 class Target:
-    """A destination, compiled: who reads it, where it goes, how its payloads are made."""
+    """A destination, compiled: who reads it, where it goes, how its payloads are made, and whether
+    it gets alias events when profiles merge.
+    """
 
-    __slots__ = ("audience", "formatter", "name", "topic")
+    __slots__ = ("announces", "audience", "formatter", "name", "topic")
 
-    def __init__(self, name: str, topic: str, audience: Audience, formatter: Formatter) -> None:
+    def __init__(
+        self,
+        name: str,
+        topic: str,
+        audience: Audience,
+        formatter: Formatter,
+        announces: bool = False,
+    ) -> None:
         self.name = name
         self.topic = topic
         self.audience = audience
         self.formatter = formatter
+        self.announces = announces
 
 
 @final
@@ -188,7 +198,10 @@ class Joiner:
             name = output.target.name
             known = before.get(name)
             if output.stable is not None:
-                digest = blake2b(output.stable, digest_size=DIGEST_BYTES).digest()
+                covered = output.stable
+                if output.target.announces and output.profile is not None:
+                    covered += self._announced(output.profile)
+                digest = blake2b(covered, digest_size=DIGEST_BYTES).digest()
             elif known is not None:
                 digest = GONE
             else:
@@ -197,6 +210,12 @@ class Joiner:
             due = not joined.settled or digest != known
             if due or (name == self.filled and not is_own(joined)):
                 joined.outputs.append(output)
+
+    def _announced(self, profile: Profile) -> bytes:
+        """Who is part of a user: news to a destination that is told of each, also where nothing
+        else of the profile shows it.
+        """
+        return "\0".join(profile.merged).encode() if profile.id.startswith(USER) else b""
 
 
 def is_own(joined: Joined) -> bool:

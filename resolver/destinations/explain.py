@@ -3,13 +3,15 @@
 from typing import Any, NamedTuple
 
 from resolver.core.profiles import Profile
+from resolver.destinations.aliases import Aliases
 from resolver.destinations.derive import Deriver
 from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec
-from resolver.destinations.vocabulary import MEANINGS, Form, Reason
+from resolver.destinations.vocabulary import MEANINGS, Form, OnMerge, Reason
 
 WITHHELD = "the events that say it keep it from this destination"
 EARLIER = "an earlier value: the events that say the latest keep it from this destination"
+AHEAD = "in an alias event before the profile: {whom} is part of it"
 NOBODY = "no event about this profile may be seen by this destination"
 
 
@@ -49,6 +51,7 @@ def explain(spec: DestinationSpec, whole: Profile, seen: Profile | None) -> Expl
         lines += _traced(shape, trait, traits[trait], sent, remarks)
     if payload is not None:
         lines += _others(spec, payload, {line.field for line in lines})
+        lines += _aliases(spec, seen)
     return Explained(whole.id, payload is not None, why, lines)
 
 
@@ -130,6 +133,15 @@ def _others(spec: DestinationSpec, payload: dict[str, Any], told: set[str]) -> l
         if path not in told:
             lines.append(Line("", path, _at(payload["traits"], path), "the default"))
     return lines
+
+
+def _aliases(spec: DestinationSpec, seen: Profile) -> list[Line]:
+    """The alias events that go before the profile, where the destination gets any."""
+    if spec.on_merge is not OnMerge.ALIAS:
+        return []
+    events = Aliases(spec).of(seen, seen.merged, 0, "")
+    told = [(one["previousId"], one["profile"]["merged"][0]) for one in events]
+    return [Line("", "previousId", value, AHEAD.format(whom=whom)) for value, whom in told]
 
 
 def _at(value: Any, path: str) -> Any:

@@ -22,7 +22,6 @@ from resolver.destinations.vocabulary import (
     EmailUserId,
     Form,
     Hash,
-    OnMerge,
     Payload,
     Reason,
     Removed,
@@ -62,11 +61,7 @@ class Shape:
     def revises(self) -> bool:
         """Whether ``revise`` says anything that the stable payload does not."""
         spec = self.spec
-        return (
-            spec.payload is Payload.CHANGES
-            or spec.removed is not Removed.OMIT
-            or spec.on_merge is OnMerge.ALIAS
-        )
+        return spec.payload is Payload.CHANGES or spec.removed is not Removed.OMIT
 
     @property
     def renames(self) -> bool:
@@ -97,7 +92,6 @@ class Shape:
         profile: Profile,
         changed: Collection[str] | None,
         removed: Collection[str] | None,
-        merged: Collection[str],
     ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         """What a message says of its change: the payload, where it is not the stable one, and
         members that follow ``profile``. For profiles that ``shape`` makes a payload of.
@@ -114,11 +108,6 @@ class Shape:
             after["unset"] = [".".join((*self._places.paths[at], name)) for at, name in told]
         elif told and payload is not None:
             self._tell_removed(payload["traits"], told)
-        if merged and spec.on_merge is OnMerge.ALIAS and profile.user_id is not None:
-            after["aliases"] = [
-                {"type": "alias", "previousId": one.partition(":")[2], "userId": profile.user_id}
-                for one in merged
-            ]
         return payload, after
 
     def _shape(self, profile: Profile, only: set[str] | None) -> dict[str, Any] | None:

@@ -158,10 +158,14 @@ class Emails(StrEnum):
 
 
 class OnMerge(StrEnum):
-    """What a message says when profiles became one."""
+    """How a destination is told that profiles became one."""
 
     PROFILE = "profile"
+    """The profile names whom it took in."""
     ALIAS = "alias"
+    """So it does, and an alias event for each of them goes before a user's profile."""
+    TOMBSTONE = "tombstone"
+    """The profile does not say; the old keys get their tombstones, as they always do."""
 
 
 class Derive(StrEnum):
