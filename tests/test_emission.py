@@ -79,6 +79,19 @@ def test_who_had_been_kept_from_a_trait_is_told_of_it_when_it_is_shown() -> None
     assert changed == {"profiles": ["x"], "crm": ["x"], "mixpanel": ["plan", "x"]}
 
 
+def test_what_one_destination_is_told_to_remove_is_no_change_to_another() -> None:
+    """They may share one profile in memory; a null that one of them needs is not in it."""
+    nulls = DestinationSpec.model_validate({"name": "nulls", "topic": "n", "removed": "as_null"})
+    plain = DestinationSpec(name="plain", topic="p")
+
+    _, kafka = live([at(1, traits={"x": 1, "y": 1}), at(2, traits={"y": None})], nulls, plain)
+
+    last = {topic: json.loads(kafka.last(topic)["user:u"] or b"") for topic in ("n", "p")}
+    assert last["n"]["traits"] == {"x": 1, "y": None}
+    assert last["p"]["traits"] == {"x": 1}
+    assert (last["p"]["profile"]["changed"], last["p"]["profile"]["removed"]) == ([], ["y"])
+
+
 def crm(on_merge: OnMerge) -> DestinationSpec:
     """A destination with one of the choices."""
     return DestinationSpec(name="crm", topic="crm", on_merge=on_merge)

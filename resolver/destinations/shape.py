@@ -107,7 +107,7 @@ class Shape:
         if told and spec.removed is Removed.UNSET:
             after["unset"] = [".".join((*self._places.paths[at], name)) for at, name in told]
         elif told and payload is not None:
-            self._tell_removed(payload["traits"], told)
+            payload["traits"] = self._telling_removed(payload["traits"], told)
         return payload, after
 
     def _shape(self, profile: Profile, only: set[str] | None) -> dict[str, Any] | None:
@@ -243,12 +243,15 @@ class Shape:
         """The fields of traits, in order of the traits' names."""
         return [target for name in sorted(names) for target in self._plans.targets(name)]
 
-    def _tell_removed(self, traits: Fields, told: list[tuple[int, str]]) -> None:
+    def _telling_removed(self, sent: Fields, told: list[tuple[int, str]]) -> Fields:
+        """The fields with those of removed traits; what is sent as it is belongs to the profile."""
+        traits = dict(sent)
         for place, name in told:
             holder = traits
             for inner in self._places.paths[place]:
                 holder = holder.setdefault(inner, {})
             holder.setdefault(name, None if self.spec.removed is Removed.AS_NULL else "")
+        return traits
 
     def _options(self, profile: Profile) -> Any:
         if profile.options:
