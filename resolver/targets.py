@@ -62,12 +62,15 @@ def build_formatter(
     if watch is not None:
         watch(spec.name, shape.left_out)
     if spec.format is Format.JSON:
+        ample_bytes = shape.ample_bytes
         return JsonFormatter(
-            shape.shape,
+            shape.shape if ample_bytes is None else shape.draft,
             shape.revise if shape.revises else None,
             shape.names if shape.renames else None,
             announce=_announce(spec),
             tells_merged=spec.on_merge is not OnMerge.TOMBSTONE,
+            bounded=None if ample_bytes is None else shape.shape,
+            ample_bytes=ample_bytes or 0,
         )
     return _avro_formatter(shape, registry)
 

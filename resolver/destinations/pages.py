@@ -112,6 +112,11 @@ their own names. In Avro the named fields are typed, in a record `fields`; every
 `traits`. `resolver destinations show NAME --avro` prints the contract. A field added to the
 specification is a compatible change. An alias event is a record of the same contract.
 
+`limits.payload_bytes` bounds the whole: `traits` and `identity` together as compact JSON in UTF-8,
+also where the topic is Avro; what a sender puts around them does not count. Beyond it custom traits
+are left out, then fields of their own, the largest first and equal ones by name, until the rest
+fits. Ids and what `requires` names stay; where these alone are too large, the profile is not sent.
+
 The record's key, `profile.id`, `profile.merged` and `previousId` are the resolver's own
 identifiers, also where `hash` or `emails` keep an address from the payload; `email_user_id` says
 what becomes of people whose userId is one.

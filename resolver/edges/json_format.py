@@ -19,7 +19,8 @@ class JsonFormatter:
     ``revise`` is for destinations whose messages say more of a change than the revision does,
     such as the changes alone; ``names`` for those that call traits by names of their own;
     ``announce`` for those that get alias events. Who became part of a profile is in it where
-    ``tells_merged``.
+    ``tells_merged``. Where the whole is bounded, ``bounded`` shapes what ``ample_bytes`` do not
+    hold: so a payload of the usual size is not measured.
     """
 
     def __init__(
@@ -30,19 +31,27 @@ class JsonFormatter:
         *,
         announce: Announce | None = None,
         tells_merged: bool = True,
+        bounded: Callable[[Profile], dict[str, Any] | None] | None = None,
+        ample_bytes: int = 0,
     ) -> None:
         self._shape = shape
         self._revise = revise
         self._names = names
         self._announce = announce
         self._tells_merged = tells_merged
+        self._bounded = bounded
+        self._ample_bytes = ample_bytes
         self._encode = msgspec.json.Encoder().encode
 
     def stable(self, profile: Profile) -> bytes | None:
         shaped = self._shape(profile)
         if shaped is None:
             return None
-        return self._written(shaped)
+        written = self._written(shaped)
+        if self._bounded is None or len(written) <= self._ample_bytes:
+            return written
+        shaped = self._bounded(profile)
+        return None if shaped is None else self._written(shaped)
 
     def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
         after = b"}"
