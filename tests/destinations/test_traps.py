@@ -232,7 +232,8 @@ def test_salesforce_is_off_unless_an_event_names_it(integrations: Any, sees: boo
     """Every lead there is paid for; an object of options counts as on."""
     restriction, _, _ = read_integrations(integrations)
 
-    assert spec_of("salesforce").audience().may_see(restriction) is sees
+    for preset in ("salesforce", "salesforce_contact"):
+        assert spec_of(preset).audience().may_see(restriction) is sees
 
 
 @pytest.mark.parametrize("preset", ["customerio", "iterable", "onesignal", "warehouse"])
