@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 
 from confluent_kafka import Consumer, KafkaException
 
-from resolver.contracts import ResolvedProfile, parse, read
+from resolver.contracts import AliasEvent, ResolvedProfile, parse, read
 
-Parse = Callable[[bytes | None], ResolvedProfile | None]
+Parse = Callable[[bytes | None], ResolvedProfile | AliasEvent | None]
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def main() -> int:
 def _apply(
     profiles: dict[str, ResolvedProfile], key: str, value: bytes | None, parse_value: Parse
 ) -> None:
-    """Puts a record into the table. The last record of a key is what is true of it."""
+    """Puts a record into the table. The last profile of a key is what is true of it."""
     try:
         profile = parse_value(value)
     except ValueError as error:
@@ -45,6 +45,9 @@ def _apply(
     if profile is None:
         profiles.pop(key, None)
         print(f"{key}: gone, or part of another profile now")
+        return
+    if isinstance(profile, AliasEvent):
+        print(f"{key}: was {profile.previous_id}")
         return
     known = profiles.get(key)
     if known is not None and known.profile.version >= profile.profile.version:
@@ -92,7 +95,7 @@ def _avro_parser(registry_url: str | None) -> Parse:
 
         codec = RegistryCodec(contract, SchemaRegistry(registry_url), "")
 
-    def parse_avro(value: bytes | None) -> ResolvedProfile | None:
+    def parse_avro(value: bytes | None) -> ResolvedProfile | AliasEvent | None:
         try:
             return read(None if value is None else codec.decode(value))
         except BadEvent as error:

@@ -9,9 +9,9 @@ import json
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, RootModel, Tag
 from pydantic.alias_generators import to_camel
 
 MODEL_CONFIG = ConfigDict(
@@ -56,13 +56,22 @@ class ProfileSection(BaseModel):
 
 
 class AliasEvent(BaseModel):
-    """Somebody who was known by another id."""
+    """Somebody who became part of a user: lies before the user's profile, under the same key.
+
+    It may be repeated. It says nothing of traits and takes no profile's place.
+    """
 
     model_config = MODEL_CONFIG
 
-    type: str = "alias"
-    previous_id: str
-    user_id: str
+    type: Literal["alias"]
+    message_id: str = Field(description="<profile.id>@<profile.version>+<whom it took in>")
+    timestamp: datetime | None = Field(None, description="The profile's own.")
+    previous_id: str = Field(description="An anonymousId, or an e-mail address.")
+    user_id: str = Field(description="Whose profile it is part of now.")
+    identity: dict[str, JsonValue] = Field({}, description="The vendor's own ids of the user.")
+    profile: ProfileSection = Field(
+        description="id and version of the user's profile; merged: whom it took in, with its kind."
+    )
 
 
 class ResolvedProfile(BaseModel):
@@ -81,20 +90,37 @@ class ResolvedProfile(BaseModel):
     identity: dict[str, JsonValue] = Field({}, description="The vendor's own ids.")
     profile: ProfileSection
     unset: list[str] = Field([], description="Fields of traits that were removed.")
-    aliases: list[AliasEvent] = Field([], description="To be sent before the profile.")
 
 
-def parse(value: bytes | None) -> ResolvedProfile | None:
-    """The profile in a JSON record; None for a tombstone: forget what was under the key.
+def _kind(payload: Any) -> str:
+    """Which model a decoded or parsed value is of."""
+    stated = payload.get("type") if isinstance(payload, dict) else getattr(payload, "type", None)
+    return "alias" if stated == "alias" else "profile"
 
-    Raises ``pydantic.ValidationError`` (a ValueError) where the value breaks the contract.
+
+class DestinationRecord(
+    RootModel[
+        Annotated[
+            Annotated[AliasEvent, Tag("alias")] | Annotated[ResolvedProfile, Tag("profile")],
+            Discriminator(_kind),
+        ]
+    ]
+):
+    """What may be the value of a record of a destination's topic."""
+
+
+def parse(value: bytes | None) -> ResolvedProfile | AliasEvent | None:
+    """What a JSON record says: a profile, or an alias event where the destination gets those.
+
+    None for a tombstone: forget what was under the key. Raises ``pydantic.ValidationError`` (a
+    ValueError) where the value breaks the contract.
     """
-    return None if value is None else ResolvedProfile.model_validate_json(value)
+    return None if value is None else DestinationRecord.model_validate_json(value).root
 
 
-def read(payload: dict[str, Any] | None) -> ResolvedProfile | None:
+def read(payload: dict[str, Any] | None) -> ResolvedProfile | AliasEvent | None:
     """The same from a decoded payload, for example of an Avro record."""
-    return None if payload is None else ResolvedProfile.model_validate(payload)
+    return None if payload is None else DestinationRecord.model_validate(payload).root
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
@@ -106,6 +132,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
 
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {
+        "alias_event.schema.json": dialect | AliasEvent.model_json_schema(),
         "destination.schema.json": dialect | DestinationSpec.model_json_schema(),
         "identify.schema.json": dialect | IdentifyEvent.model_json_schema(),
         "resolved_profile.schema.json": dialect | ResolvedProfile.model_json_schema(),

@@ -12,6 +12,7 @@ from typing import Any
 from resolver import wiring
 from resolver.batch import Batch
 from resolver.config import Settings, load_settings
+from resolver.destinations.aliases import ALIAS
 from resolver.destinations.spec import DestinationSpec
 from resolver.edges import embedded
 from resolver.edges.kafka_tools import KafkaTools
@@ -71,6 +72,7 @@ class Topic:
     spec: DestinationSpec
     records: int = 0
     tombstones: int = 0
+    aliases: int = 0
     last: dict[str, dict[str, Any] | None] = field(default_factory=dict)
 
     @property
@@ -146,6 +148,9 @@ def read_topics(settings: Settings, tools: KafkaTools) -> dict[str, Topic]:
         for record in tools.read(spec.topic, follow=False, from_start=True):
             topic.records += 1
             topic.tombstones += record.value is None
-            key = (record.key or b"").decode()
-            topic.last[key] = None if record.value is None else json.loads(record.value)
+            value = None if record.value is None else json.loads(record.value)
+            if value is not None and value["type"] == ALIAS:
+                topic.aliases += 1
+            else:
+                topic.last[(record.key or b"").decode()] = value
     return topics

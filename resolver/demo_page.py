@@ -100,10 +100,10 @@ def topics_table(outcome: Outcome) -> Table:
     table = Table(title="What each destination received", title_justify="left")
     table.add_column("destination", style="bold")
     table.add_column("topic")
-    for name in ("records", "profiles", "taken back"):
+    for name in ("records", "profiles", "taken back", "alias events"):
         table.add_column(name, justify="right")
     for destination, topic in outcome.topics.items():
-        counts = (topic.records, len(topic.profiles), topic.tombstones)
+        counts = (topic.records, len(topic.profiles), topic.tombstones, topic.aliases)
         table.add_row(destination, topic.name, *map(str, counts))
     return table
 

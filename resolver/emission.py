@@ -71,7 +71,10 @@ class Emitter:
         self.waiting.clear()
 
     def emit_again(self, emitted: Emitted, version: int, raw: bytes, outputs: list[Output]) -> None:
-        """Produces the newest state of a record that was emitted and has moved since."""
+        """Produces the newest state of a record that was emitted and has moved since.
+
+        All who are part of it are named: who moved it may never commit what it said of them.
+        """
         for output in outputs:
             if output.target.name in emitted.names:
                 merged = output.profile.merged if output.profile is not None else []
@@ -86,8 +89,18 @@ class Emitter:
             version = [(VERSION_HEADER, str(revision.version).encode())]
             self.sink.produce(output.target.topic, key, None, version)
             return
+        if revision.merged and output.target.announces:
+            self._announce(output.target, key, output.profile, revision)
         value = output.target.formatter.finish(output.stable, output.profile, revision)
         self.sink.produce(output.target.topic, key, value)
+
+    def _announce(self, target: Target, key: str, profile: Profile, revision: Revision) -> None:
+        """Says who became part of a user. The profile follows under the same key: so a reader in
+        order hears of them first, and what a compacted topic keeps is the profile.
+        """
+        for event in target.formatter.aliases(profile, revision):
+            self.sent[target.name] += 1
+            self.sink.produce(target.topic, key, event)
 
     def _log(self, key: str, raw: bytes) -> None:
         if self.changelog_topic is not None:

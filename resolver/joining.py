@@ -28,15 +28,25 @@ the only copy, and its last record would become an empty one."""
 
 @final
 class Target:
-    """A destination, compiled: who reads it, where it goes, how its payloads are made."""
+    """A destination, compiled: who reads it, where it goes, how its payloads are made, and whether
+    it gets alias events when profiles merge.
+    """
 
-    __slots__ = ("audience", "formatter", "name", "topic")
+    __slots__ = ("announces", "audience", "formatter", "name", "topic")
 
-    def __init__(self, name: str, topic: str, audience: Audience, formatter: Formatter) -> None:
+    def __init__(
+        self,
+        name: str,
+        topic: str,
+        audience: Audience,
+        formatter: Formatter,
+        announces: bool = False,
+    ) -> None:
         self.name = name
         self.topic = topic
         self.audience = audience
         self.formatter = formatter
+        self.announces = announces
 
 
 @final
@@ -190,7 +200,10 @@ class Joiner:
             name = output.target.name
             known = before.get(name)
             if output.stable is not None:
-                digest = self.digest(output.stable)
+                covered = output.stable
+                if output.target.announces and output.profile is not None:
+                    covered += self._announced(output.profile)
+                digest = self.digest(covered)
             elif known is not None:
                 digest = GONE
             else:
@@ -199,6 +212,12 @@ class Joiner:
             due = not joined.settled or digest != known
             if due or (name == self.filled and not is_own(joined)):
                 joined.outputs.append(output)
+
+    def _announced(self, profile: Profile) -> bytes:
+        """Who is part of a user: news to a destination that is told of each, also where nothing
+        else of the profile shows it.
+        """
+        return "\0".join(profile.merged).encode() if profile.id.startswith(USER) else b""
 
 
 def is_own(joined: Joined) -> bool:

@@ -160,6 +160,10 @@ class StateCodec(Protocol):
     def decode(self, key: str, raw: bytes) -> State: ...
 
 
+UNTOLD: Final[list[str]] = []
+"""Whom a profile took in, where it does not say."""
+
+
 @final
 class Revision:
     """What a payload says about its own change; ``changed`` is None where that is unknown."""
@@ -182,11 +186,15 @@ class Revision:
 
 
 Revise = Callable[
-    [Profile, list[str] | None, list[str] | None, list[str]],
+    [Profile, list[str] | None, list[str] | None],
     tuple[dict[str, Any] | None, dict[str, Any]],
 ]
-"""From a profile with what changed, was removed and merged: the payload where it is not the
-stable one, and members that follow it."""
+"""From a profile with what changed and was removed: the payload where it is not the stable one,
+and members that follow it."""
+
+Announce = Callable[[Profile, list[str], int, str], list[dict[str, Any]]]
+"""From a profile with who became part of it, its version and the event that caused it: the alias
+events to be sent first."""
 
 Names = Callable[[list[str] | None], list[str] | None]
 """From names of traits to those of the fields a destination has for them."""
@@ -205,6 +213,10 @@ class Formatter(Protocol):
 
     def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
         """The message: the stable part with the revision."""
+        ...
+
+    def aliases(self, profile: Profile, revision: Revision) -> list[bytes]:
+        """The messages that go before it where the revision tells of a merge; perhaps none."""
         ...
 
 

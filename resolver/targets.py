@@ -13,6 +13,7 @@ import yaml
 from resolver.config import Settings
 from resolver.core.consent import EVERYTHING, destination_key
 from resolver.core.profiles import Profile, project
+from resolver.destinations.aliases import Aliases
 from resolver.destinations.catalogue import load_preset
 from resolver.destinations.contract import PayloadContract
 from resolver.destinations.explain import Explained as Explained
@@ -20,7 +21,7 @@ from resolver.destinations.explain import explain
 from resolver.destinations.presets import preset_names as preset_names
 from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec
-from resolver.destinations.vocabulary import Format, Reason
+from resolver.destinations.vocabulary import Format, OnMerge, Reason
 from resolver.edges.avro_codec import AvroCodec, Contract, RegistryCodec, SingleObjectCodec
 from resolver.edges.avro_format import AvroFormatter, split_contract
 from resolver.edges.json_codec import JsonDecoder
@@ -29,7 +30,7 @@ from resolver.edges.schema_files import RESOLVED_PROFILE, schema_text
 from resolver.errors import BadEvent, ConfigError
 from resolver.joining import Target
 from resolver.offline import Account, fold_lines, read_lines
-from resolver.ports import Formatter, Revise
+from resolver.ports import Announce, Formatter, Revise
 
 if TYPE_CHECKING:
     from resolver.edges.registry import SchemaRegistry
@@ -41,10 +42,16 @@ Watch = Callable[[str, Counter[Reason]], None]
 def build_targets(settings: Settings, watch: Watch | None = None) -> list[Target]:
     """Destinations, compiled."""
     registry = open_registry(settings)
-    return [
-        Target(spec.name, spec.topic, spec.audience(), build_formatter(spec, registry, watch))
-        for spec in settings.destinations
-    ]
+    return [build_target(spec, registry, watch) for spec in settings.destinations]
+
+
+def build_target(
+    spec: DestinationSpec, registry: "SchemaRegistry | None" = None, watch: Watch | None = None
+) -> Target:
+    """One destination, compiled."""
+    formatter = build_formatter(spec, registry, watch)
+    announces = spec.on_merge is OnMerge.ALIAS
+    return Target(spec.name, spec.topic, spec.audience(), formatter, announces)
 
 
 def build_formatter(
@@ -55,12 +62,22 @@ def build_formatter(
     if watch is not None:
         watch(spec.name, shape.left_out)
     if spec.format is Format.JSON:
+        ample_bytes = shape.ample_bytes
         return JsonFormatter(
-            shape.shape,
+            shape.shape if ample_bytes is None else shape.draft,
             shape.revise if shape.revises else None,
             shape.names if shape.renames else None,
+            announce=_announce(spec),
+            tells_merged=spec.on_merge is not OnMerge.TOMBSTONE,
+            bounded=None if ample_bytes is None else shape.shape,
+            ample_bytes=ample_bytes or 0,
         )
     return _avro_formatter(shape, registry)
+
+
+def _announce(spec: DestinationSpec) -> Announce | None:
+    """What makes the destination's alias events, where it gets any."""
+    return Aliases(spec).of if spec.on_merge is OnMerge.ALIAS else None
 
 
 def _avro_formatter(shape: Shape, registry: "SchemaRegistry | None") -> AvroFormatter:
@@ -75,14 +92,23 @@ def _avro_formatter(shape: Shape, registry: "SchemaRegistry | None") -> AvroForm
         profile: Profile,
         changed: list[str] | None,
         removed: list[str] | None,
-        merged: list[str],
     ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-        payload, after = shape.revise(profile, changed, removed, merged)
+        payload, after = shape.revise(profile, changed, removed)
         return contract.pack(payload), after
 
     said: Revise | None = revise if shape.revises else None
     names = shape.names if shape.renames else None
-    return AvroFormatter(packed, head, stable, revision, said, names)
+    return AvroFormatter(
+        packed,
+        head,
+        stable,
+        revision,
+        said,
+        names,
+        whole=Contract(contract.text),
+        announce=_announce(shape.spec),
+        tells_merged=shape.spec.on_merge is not OnMerge.TOMBSTONE,
+    )
 
 
 def explain_lines(

@@ -1,17 +1,19 @@
 """What destinations are told of a change: each by what it saw before."""
 
 import json
+from collections.abc import Sequence
 
-from resolver.assembly import SystemClock, json_target
+from resolver.assembly import SystemClock
 from resolver.core.events import Reading
-from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec
+from resolver.destinations.vocabulary import OnMerge
 from resolver.edges.digests import payload_digest
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.memory import MemoryKafka, MemorySink, MemorySource, MemoryStore
 from resolver.edges.state_codec import StateCodec
 from resolver.joining import Tag
 from resolver.pipeline import Pipeline
+from resolver.targets import build_target
 from tests.core.people import START_MS, messages
 
 NAMES = ("profiles", "crm", "mixpanel")
@@ -23,12 +25,10 @@ def at(minute: int, **event: object) -> dict[str, object]:
     return {"userId": "u", "timestamp": instant, "receivedAt": instant, **event}
 
 
-def told(*history: dict[str, object]) -> dict[str, list[str]]:
-    """The traits that each destination is told to have changed by the last event."""
-    kafka = MemoryKafka()
+def pipeline_of(specs: Sequence[DestinationSpec], kafka: MemoryKafka) -> Pipeline:
+    """A worker's pipeline on an empty store."""
     sink = MemorySink(MemorySource(kafka, "w"), "dead", None)
-    specs = [DestinationSpec(name=name) for name in NAMES]
-    pipeline = Pipeline(
+    return Pipeline(
         decoder=JsonDecoder(),
         reading=Reading(),
         codec=StateCodec(),
@@ -36,15 +36,29 @@ def told(*history: dict[str, object]) -> dict[str, list[str]]:
         store=MemoryStore(),
         sink=sink,
         clock=SystemClock(),
-        targets=[
-            json_target(one.name, one.name, one.audience(), Shape(one).shape) for one in specs
-        ],
+        targets=[build_target(one) for one in specs],
         changelog_topic=None,
     )
+
+
+def live(
+    history: Sequence[dict[str, object]], *specs: DestinationSpec, committed: bool = True
+) -> tuple[Pipeline, MemoryKafka]:
+    """Every event as a batch of its own, each known to be committed, or none."""
+    kafka = MemoryKafka()
+    pipeline = pipeline_of(specs, kafka)
     for number, message in enumerate(messages(list(history))):
         tag = Tag("w", number)
         pipeline.run([message], tag)
-        pipeline.note_committed(tag)
+        if committed:
+            pipeline.note_committed(tag)
+    return pipeline, kafka
+
+
+def told(*history: dict[str, object]) -> dict[str, list[str]]:
+    """The traits that each destination is told to have changed by the last event."""
+    specs = [DestinationSpec(name=name, topic=name) for name in NAMES]
+    _, kafka = live(history, *specs)
     last = {name: json.loads(kafka.last(name)["user:u"] or b"") for name in NAMES}
     return {name: payload["profile"]["changed"] for name, payload in last.items()}
 
@@ -65,3 +79,115 @@ def test_who_had_been_kept_from_a_trait_is_told_of_it_when_it_is_shown() -> None
     )
 
     assert changed == {"profiles": ["x"], "crm": ["x"], "mixpanel": ["plan", "x"]}
+
+
+def test_what_one_destination_is_told_to_remove_is_no_change_to_another() -> None:
+    """They may share one profile in memory; a null that one of them needs is not in it."""
+    nulls = DestinationSpec.model_validate({"name": "nulls", "topic": "n", "removed": "as_null"})
+    plain = DestinationSpec(name="plain", topic="p")
+
+    _, kafka = live([at(1, traits={"x": 1, "y": 1}), at(2, traits={"y": None})], nulls, plain)
+
+    last = {topic: json.loads(kafka.last(topic)["user:u"] or b"") for topic in ("n", "p")}
+    assert last["n"]["traits"] == {"x": 1, "y": None}
+    assert last["p"]["traits"] == {"x": 1}
+    assert (last["p"]["profile"]["changed"], last["p"]["profile"]["removed"]) == ([], ["y"])
+
+
+def crm(on_merge: OnMerge) -> DestinationSpec:
+    """A destination with one of the choices."""
+    return DestinationSpec(name="crm", topic="crm", on_merge=on_merge)
+
+
+def said(kafka: MemoryKafka, topic: str = "crm") -> list[tuple[str, str, list[str]]]:
+    """Every record of a topic: key, type, whom it says to be merged."""
+    records = []
+    for one in kafka.committed(topic):
+        message = json.loads(one.value or b"null")
+        kind = message["type"] if message else "tombstone"
+        merged = message["profile"]["merged"] if message else []
+        records.append(((one.key or b"").decode(), kind, merged))
+    return records
+
+
+ANONYMOUS = at(1, userId=None, anonymousId="a", traits={"theme": "dark"})
+IDENTIFIED = at(2, anonymousId="a", traits={"plan": "pro"})
+LATER = at(3, traits={"plan": "free"})
+
+
+def test_an_alias_event_goes_before_the_profile_and_the_tombstone_behind_it() -> None:
+    """A vendor that is sent the profile first takes the two for different people."""
+    _, kafka = live([ANONYMOUS, IDENTIFIED, LATER], crm(OnMerge.ALIAS))
+
+    assert said(kafka) == [
+        ("anon:a", "identify", []),
+        ("user:u", "alias", ["anon:a"]),
+        ("user:u", "identify", ["anon:a"]),
+        ("anon:a", "tombstone", []),
+        ("user:u", "identify", []),
+    ]
+
+
+def test_the_other_choices_tell_of_a_merge_in_the_profile_or_not_at_all() -> None:
+    """The tombstone under the old key follows in all three."""
+    for on_merge, merged in ((OnMerge.PROFILE, ["anon:a"]), (OnMerge.TOMBSTONE, [])):
+        _, kafka = live([ANONYMOUS, IDENTIFIED], crm(on_merge))
+
+        assert said(kafka)[1:] == [("user:u", "identify", merged), ("anon:a", "tombstone", [])]
+
+
+def test_a_lead_has_no_aliases_and_its_owner_has_those_of_all_it_held() -> None:
+    """An address is nobody's user id for good."""
+    lead = at(2, userId="e@x.io", anonymousId="a")
+    claim = at(3, traits={"email": "e@x.io"})
+
+    _, kafka = live([ANONYMOUS, lead, claim], crm(OnMerge.ALIAS))
+
+    assert [one for one in said(kafka) if one[1] == "alias"] == [
+        ("user:u", "alias", ["anon:a"]),
+        ("user:u", "alias", ["email:e@x.io"]),
+    ]
+    assert ("email:e@x.io", "identify", ["anon:a"]) in said(kafka)
+
+
+def test_a_destination_hears_of_no_merge_with_what_was_kept_from_it() -> None:
+    """An alias would tell it of somebody it may not know."""
+    secret = {**ANONYMOUS, "integrations": {"crm": False}}
+
+    _, kafka = live([secret, IDENTIFIED], crm(OnMerge.ALIAS))
+
+    assert said(kafka) == [("user:u", "identify", [])]
+
+
+def test_aliases_are_repeated_as_long_as_the_profile_before_is_in_doubt() -> None:
+    """One that was lost with its transaction would never be sent again."""
+    _, kafka = live([ANONYMOUS, IDENTIFIED, LATER], crm(OnMerge.ALIAS), committed=False)
+
+    assert said(kafka)[-2:] == [
+        ("user:u", "alias", ["anon:a"]),
+        ("user:u", "identify", ["anon:a"]),
+    ]
+
+
+def test_a_merge_that_changes_nothing_else_is_told_where_aliases_are() -> None:
+    """The vendor must join two histories also where the profile has no new trait."""
+    known = at(5, anonymousId="a", traits={"theme": "light"}, context={"n": 1})
+    earlier = at(4, userId=None, anonymousId="a", traits={"theme": "dark"})
+    first = at(1, anonymousId="a")
+    history = [first, known, {**earlier, "context": {"active": False}}]
+
+    _, aliased = live(history, crm(OnMerge.ALIAS))
+    _, plain = live(history, crm(OnMerge.PROFILE))
+
+    assert said(aliased)[-2:] == [
+        ("user:u", "alias", ["anon:a"]),
+        ("user:u", "identify", ["anon:a"]),
+    ]
+    assert said(plain)[-1] == ("user:u", "identify", [])
+
+
+def test_alias_events_count_as_emitted() -> None:
+    """The count of messages must be that of the topic."""
+    pipeline, kafka = live([ANONYMOUS, IDENTIFIED], crm(OnMerge.ALIAS))
+
+    assert pipeline.emitter.sent["crm"] == len(said(kafka)) - 1 == 3

@@ -11,12 +11,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from resolver.core.traits import INNER_NAMES, STRING_TRAITS
+from resolver.destinations.aliases import ALIAS
 from resolver.destinations.rules import FieldRule
 from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import Form, OnMerge, Removed
 
 NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]")
-FIELDS, IDENTITY, PROFILE = "fields", "identity", "profile"
+FIELDS, IDENTITY, PROFILE, PREVIOUS = "fields", "identity", "profile", "previousId"
+OF_ALIASES = ("type", "timestamp", "userId", PREVIOUS, IDENTITY, PROFILE, "messageId")
+OF_THEIR_PROFILES = ("id", "version", "merged", "causedBy")
+"""What an alias event says; the rest of its record is empty."""
 LONGS = {Form.EPOCH_S, Form.EPOCH_MS, Form.EPOCH_US, Form.MIDNIGHT_MS}
 TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "long": (int,), "double": (float, int)}
 DATES = {"createdAt", "birthday"}
@@ -49,8 +53,11 @@ class PayloadContract:
         return payload | {"traits": traits, FIELDS: fields, IDENTITY: identity}
 
     def unpack(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """The payload of a record that was read by the contract."""
+        """The payload of a record that was read by the contract: a profile or an alias event."""
         payload = dict(record)
+        if payload["type"] == ALIAS:
+            return _alias_of(payload)
+        payload.pop(PREVIOUS, None)
         traits = payload["traits"] = dict(payload.get("traits") or {})
         fields = payload.pop(FIELDS, None) or {}
         for name, path, _ in self.typed:
@@ -62,7 +69,7 @@ class PayloadContract:
 def is_canonical(spec: DestinationSpec) -> bool:
     """Whether the contract of a resolved profile says all there is."""
     named = spec.traits or spec.also or spec.defaults or spec.identity.rules
-    return not named and spec.removed is Removed.OMIT and spec.on_merge is OnMerge.PROFILE
+    return not named and spec.removed is Removed.OMIT and spec.on_merge is not OnMerge.ALIAS
 
 
 def typed_fields(spec: DestinationSpec) -> Iterator[Typed]:
@@ -132,18 +139,25 @@ def _extended(whole: dict[str, Any], typed: list[Typed]) -> dict[str, Any]:
             "default": None,
         },
     ]
-    alias = {
-        "type": "record",
-        "name": "Alias",
-        "fields": [{"name": name, "type": "string"} for name in ("type", "previousId", "userId")],
-    }
     after = [
         {"name": "unset", "type": {"type": "array", "items": "string"}, "default": []},
-        {"name": "aliases", "type": {"type": "array", "items": alias}, "default": []},
+        {
+            "name": PREVIOUS,
+            "type": ["null", "string"],
+            "default": None,
+            "doc": "Of an alias event (type is alias): who became part of the user.",
+        },
     ]
     fields = whole["fields"]
     at = [field["name"] for field in fields].index(PROFILE)
     return whole | {"fields": [*fields[:at], *before, *fields[at:], *after]}
+
+
+def _alias_of(record: dict[str, Any]) -> dict[str, Any]:
+    """An alias event without the members that only profiles have."""
+    event = {name: record[name] for name in OF_ALIASES}
+    event[PROFILE] = {name: record[PROFILE][name] for name in OF_THEIR_PROFILES}
+    return event
 
 
 def _copied(traits: dict[str, Any]) -> dict[str, Any]:

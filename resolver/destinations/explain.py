@@ -3,13 +3,16 @@
 from typing import Any, NamedTuple
 
 from resolver.core.profiles import Profile
+from resolver.destinations.aliases import Aliases
 from resolver.destinations.derive import Deriver
+from resolver.destinations.room import Path
 from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec
-from resolver.destinations.vocabulary import MEANINGS, Form, Reason
+from resolver.destinations.vocabulary import MEANINGS, Form, OnMerge, Reason
 
 WITHHELD = "the events that say it keep it from this destination"
 EARLIER = "an earlier value: the events that say the latest keep it from this destination"
+AHEAD = "in an alias event before the profile: {whom} is part of it"
 NOBODY = "no event about this profile may be seen by this destination"
 
 
@@ -48,13 +51,17 @@ def explain(spec: DestinationSpec, whole: Profile, seen: Profile | None) -> Expl
         remarks = _remarks(spec, trait, whole, seen)
         lines += _traced(shape, trait, traits[trait], sent, remarks)
     if payload is not None:
-        lines += _others(spec, payload, {line.field for line in lines})
+        lines += _others(spec, payload, {line.field for line in lines}, shape.crowded_out)
+        lines += _aliases(spec, seen)
     return Explained(whole.id, payload is not None, why, lines)
 
 
 def _refusal(shape: Shape) -> Reason:
     """Why a whole profile was refused: the only such reason that was counted."""
-    refusals = (Reason.ANONYMOUS, Reason.EMAIL_USER_ID, Reason.REQUIRED)
+    refusals = (
+        *(Reason.ANONYMOUS, Reason.EMAIL_USER_ID),
+        *(Reason.REQUIRED, Reason.PAYLOAD_TOO_LARGE),
+    )
     return next(one for one in refusals if shape.left_out[one])
 
 
@@ -73,6 +80,7 @@ def _traced(
     """The fields of one trait."""
     lines = []
     before = shape.left_out.copy()
+    crowded_out = shape.crowded_out
     for path, made in shape.trace(trait, value):
         if type(made) is Reason:
             of_part = f"{path[-1]}: " if path[-1] and type(value) is dict else ""
@@ -82,7 +90,7 @@ def _traced(
         for reason in shape.left_out.keys() - {None}:
             if shape.left_out[reason] > before[reason]:
                 notes.append(MEANINGS[reason])
-        lost = sent is not None and _lost(sent, path, made)
+        lost = sent is not None and _lost(sent, path, made, crowded_out)
         if lost:
             lines.append(Line(trait, "", None, MEANINGS[lost]))
         else:
@@ -106,8 +114,12 @@ def _changes(
     return notes
 
 
-def _lost(sent: dict[str, Any], path: tuple[str, ...], made: Any) -> Reason | None:
+def _lost(
+    sent: dict[str, Any], path: tuple[str, ...], made: Any, crowded_out: list[Path]
+) -> Reason | None:
     """Why a field that was shaped is not in the payload after all."""
+    if path in crowded_out:
+        return Reason.NO_ROOM
     holder: Any = sent
     for name in path[:-1]:
         holder = holder.get(name, {}) if isinstance(holder, dict) else {}
@@ -116,7 +128,9 @@ def _lost(sent: dict[str, Any], path: tuple[str, ...], made: Any) -> Reason | No
     return None if holder[path[-1]] == made else Reason.NAME_TAKEN
 
 
-def _others(spec: DestinationSpec, payload: dict[str, Any], told: set[str]) -> list[Line]:
+def _others(
+    spec: DestinationSpec, payload: dict[str, Any], told: set[str], crowded_out: list[Path]
+) -> list[Line]:
     """Ids, and fields that no trait fills."""
     lines = [
         Line("", f"identity.{name}", value, "an id")
@@ -127,9 +141,18 @@ def _others(spec: DestinationSpec, payload: dict[str, Any], told: set[str]) -> l
         if value is not None:
             lines.append(Line("", path, value, f"of the profile: {rule.source}"))
     for path in spec.defaults:
-        if path not in told:
+        if path not in told and tuple(path.split(".")) not in crowded_out:
             lines.append(Line("", path, _at(payload["traits"], path), "the default"))
     return lines
+
+
+def _aliases(spec: DestinationSpec, seen: Profile) -> list[Line]:
+    """The alias events that go before the profile, where the destination gets any."""
+    if spec.on_merge is not OnMerge.ALIAS:
+        return []
+    events = Aliases(spec).of(seen, seen.merged, 0, "")
+    told = [(one["previousId"], one["profile"]["merged"][0]) for one in events]
+    return [Line("", "previousId", value, AHEAD.format(whom=whom)) for value, whom in told]
 
 
 def _at(value: Any, path: str) -> Any:

@@ -86,16 +86,40 @@ formats, `profile` is as in every other. What is added to that:
 |---|---|
 | `identity` | the vendor's own ids, where the specification has rules for them |
 | `unset` | fields to be removed, where `removed: unset` says so |
-| `aliases` | alias events to be sent first, where `on_merge: alias` says so |
+
+Where people become one, the profile's `profile.merged` names whom it took in, and each old key gets
+a tombstone, behind the profile. With `on_merge: alias` a user's profile also has an **alias event**
+before it for each of them, a record of its own under the same key:
+
+```json
+{"type": "alias", "previousId": "0b6e…", "userId": "97980cfea0067", "timestamp": "…",
+ "identity": {"$distinct_id": "97980cfea0067"},
+ "profile": {"id": "user:97980cfea0067", "version": 7, "merged": ["anon:0b6e…"], "causedBy": "…"},
+ "messageId": "user:97980cfea0067@7+anon:0b6e…"}
+```
+
+`previousId` is the old identifier without its kind, which `profile.merged` has; `identity` holds
+the vendor's ids of the user, where there are rules for them. A reader looks at `type` first: an
+alias event is no profile and has no traits. It may be repeated. The profile follows in the same
+transaction, so the last record of a key is a profile or a tombstone, also once the topic was
+compacted. (With `delivery: at_least_once` a crash may leave an alias event last, as it may leave
+an older profile last.) With `on_merge: tombstone` `profile.merged` is empty: nothing but the
+tombstones tells of a merge.
 
 What a destination cannot take is left out, counted (`resolver_left_out_total`, by destination and
 reason), and never keeps the rest back. `profile.changed` and `profile.removed` speak of traits by
 their own names. In Avro the named fields are typed, in a record `fields`; everything else is in
 `traits`. `resolver destinations show NAME --avro` prints the contract. A field added to the
-specification is a compatible change.
+specification is a compatible change. An alias event is a record of the same contract.
 
-The record's key and `profile.id` are the resolver's own identifier, also where `hash` or `emails`
-keep an address from the payload; `email_user_id` says what becomes of people whose userId is one.
+`limits.payload_bytes` bounds the whole: `traits` and `identity` together as compact JSON in UTF-8,
+also where the topic is Avro; what a sender puts around them does not count. Beyond it custom traits
+are left out, then fields of their own, the largest first and equal ones by name, until the rest
+fits. Ids and what `requires` names stay; where these alone are too large, the profile is not sent.
+
+The record's key, `profile.id`, `profile.merged` and `previousId` are the resolver's own
+identifiers, also where `hash` or `emails` keep an address from the payload; `email_user_id` says
+what becomes of people whose userId is one.
 A part of an object that is gone while the trait stays (a street without its city) is not told as
 removed, and of a flattened object only the trait's own name is.
 """

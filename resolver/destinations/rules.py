@@ -231,7 +231,9 @@ Length = Annotated[Bound, Alone("integer")]
 
 
 class Limits(Part):
-    """Bounds of custom traits; null: none. That of text holds for fields of their own as well."""
+    """Bounds of custom traits; null: none. Those of text and of the whole payload hold for fields
+    of their own as well.
+    """
 
     name: Annotated[Length | None, Field(description="The length of a name.")] = None
     text: Annotated[Length | None, Field(description="The length of text, at any depth.")] = None
@@ -248,4 +250,12 @@ class Limits(Part):
     traits: Annotated[
         int | None,
         Field(ge=1, description="How many names the object that holds custom traits has."),
+    ] = None
+    payload_bytes: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="The bytes of traits and identity together, as compact JSON. Beyond it"
+            " custom traits are left out, then fields of their own, the largest first.",
+        ),
     ] = None

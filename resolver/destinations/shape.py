@@ -15,6 +15,7 @@ from resolver.destinations.derive import Deriver
 from resolver.destinations.forms import converter_of
 from resolver.destinations.identity import Identity, reader_of
 from resolver.destinations.plans import NAMES_REMEMBERED, Places, Plans, Spread
+from resolver.destinations.room import LONGER_MAX, Fields, Path, room_of, without
 from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import (
     Anonymous,
@@ -22,19 +23,19 @@ from resolver.destinations.vocabulary import (
     EmailUserId,
     Form,
     Hash,
-    OnMerge,
     Payload,
     Reason,
     Removed,
 )
 
-Fields = dict[str, Any]
+NO_IDS: Final[dict[str, Any]] = {}
 
 
 class Shape:
     """What a destination is sent; deterministic, so that equal profiles are equal bytes.
 
-    ``left_out`` counts, by reason, what was left out or cut since it was last cleared.
+    ``left_out`` counts, by reason, what was left out or cut since it was last cleared;
+    ``crowded_out`` are the fields for which the last payload had no room.
     """
 
     def __init__(self, spec: DestinationSpec) -> None:
@@ -57,16 +58,21 @@ class Shape:
         self._as_it_is = _is_plain(spec)
         self._emails = _addresses(spec)
         self._sends_context = spec.context == "send"
+        named = {*self._plans.mapped, *(one[:2] for one in self._also)}
+        named |= {target for target, _ in self._defaults}
+        self._room = room_of(spec, self._places, named)
+        self.crowded_out: list[Path] = []
 
     @property
     def revises(self) -> bool:
         """Whether ``revise`` says anything that the stable payload does not."""
         spec = self.spec
-        return (
-            spec.payload is Payload.CHANGES
-            or spec.removed is not Removed.OMIT
-            or spec.on_merge is OnMerge.ALIAS
-        )
+        return spec.payload is Payload.CHANGES or spec.removed is not Removed.OMIT
+
+    @property
+    def ample_bytes(self) -> int | None:
+        """How long a message may be that needs no look at the bound; None where there is none."""
+        return None if self._room is None else self._room.most // LONGER_MAX
 
     @property
     def renames(self) -> bool:
@@ -92,12 +98,17 @@ class Shape:
         """The stable payload, ``profile`` its last member; None: this one is not sent."""
         return self._shape(profile, None)
 
+    def draft(self, profile: Profile) -> dict[str, Any] | None:
+        """The same without the bound on the whole. For who has ``ample_bytes``: where a message in
+        JSON is no longer than those, ``shape`` says nothing else.
+        """
+        return self._shape(profile, None, bounded=False)
+
     def revise(
         self,
         profile: Profile,
         changed: Collection[str] | None,
         removed: Collection[str] | None,
-        merged: Collection[str],
     ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
         """What a message says of its change: the payload, where it is not the stable one, and
         members that follow ``profile``. For profiles that ``shape`` makes a payload of.
@@ -113,15 +124,13 @@ class Shape:
         if told and spec.removed is Removed.UNSET:
             after["unset"] = [".".join((*self._places.paths[at], name)) for at, name in told]
         elif told and payload is not None:
-            self._tell_removed(payload["traits"], told)
-        if merged and spec.on_merge is OnMerge.ALIAS and profile.user_id is not None:
-            after["aliases"] = [
-                {"type": "alias", "previousId": one.partition(":")[2], "userId": profile.user_id}
-                for one in merged
-            ]
+            traits = self._telling_removed(payload["traits"], told)
+            payload["traits"] = self._with_room(traits, payload, told, changed)
         return payload, after
 
-    def _shape(self, profile: Profile, only: set[str] | None) -> dict[str, Any] | None:
+    def _shape(
+        self, profile: Profile, only: set[str] | None, *, bounded: bool = True
+    ) -> dict[str, Any] | None:
         spec, user_id, traits = self.spec, profile.user_id, profile.traits
         if user_id is None and spec.anonymous is Anonymous.DROP:
             self.left_out[Reason.ANONYMOUS] += 1
@@ -134,13 +143,18 @@ class Shape:
             user_id = None
             only = only | {"email"} if only is not None else None
         sent = self.fields(profile, traits)
-        identity = self._identity.of(profile, traits) if self._identity is not None else {}
+        identity = self._identity.of(profile, traits) if self._identity is not None else NO_IDS
         for has in self._requires:
             if not has(sent, identity):
                 self.left_out[Reason.REQUIRED] += 1
                 return None
+        if bounded and self._room is not None:
+            fitted = self._fitted(sent, identity)
+            if fitted is None:
+                return None
+            sent = fitted
         if only is not None:
-            sent = self.fields(profile, traits, only)
+            sent = self._changed(profile, traits, only, identity)
         last_seen = _iso(profile.last_seen_us)
         payload: dict[str, Any] = {
             "type": "identify",
@@ -185,6 +199,49 @@ class Shape:
                     self.left_out[Reason.NAME_TAKEN] += 1
                 holders[parent][name] = holders[number]
         return holders[0]
+
+    def _changed(
+        self, profile: Profile, traits: dict[str, Any], only: Collection[str], identity: Fields
+    ) -> Fields:
+        """The fields of what changed, but for those that the whole payload has no room for: it
+        would not be told of the next change of theirs.
+        """
+        sent = self.fields(profile, traits, only)
+        if self._room is None:
+            return sent
+        if self.crowded_out:
+            sent = without(sent, self.crowded_out)
+        return self._fitted(sent, identity) or {}
+
+    def _with_room(
+        self,
+        traits: Fields,
+        payload: dict[str, Any],
+        told: list[tuple[int, str]],
+        changed: Collection[str] | None,
+    ) -> Fields:
+        """Fields that tell of removed traits, held to the payload's bound; news goes last."""
+        if self._room is None:
+            return traits
+        news = [*told, *self._fields_of(changed or ())]
+        spared = {(*self._places.paths[at], name) for at, name in news}
+        return self._fitted(traits, payload.get("identity", NO_IDS), spared) or {}
+
+    def _fitted(
+        self, sent: Fields, identity: Fields, spared: Collection[Path] = ()
+    ) -> Fields | None:
+        """The fields that there is room for; None where there is none for what must stay."""
+        room = self._room
+        assert room is not None
+        going = room.surplus(sent, identity if self._identity is not None else None, spared)
+        if going is None:
+            self.left_out[Reason.PAYLOAD_TOO_LARGE] += 1
+            return None
+        self.crowded_out = going
+        if not going:
+            return sent
+        self.left_out[Reason.NO_ROOM] += len(going)
+        return without(sent, going)
 
     def trace(self, trait: str, value: Any) -> list[tuple[tuple[str, ...], Any]]:
         """Every field that a trait alone would fill, by its path: its value, or why it is not."""
@@ -254,12 +311,15 @@ class Shape:
         """The fields of traits, in order of the traits' names."""
         return [target for name in sorted(names) for target in self._plans.targets(name)]
 
-    def _tell_removed(self, traits: Fields, told: list[tuple[int, str]]) -> None:
+    def _telling_removed(self, sent: Fields, told: list[tuple[int, str]]) -> Fields:
+        """The fields with those of removed traits; what is sent as it is belongs to the profile."""
+        traits = dict(sent)
         for place, name in told:
             holder = traits
             for inner in self._places.paths[place]:
                 holder = holder.setdefault(inner, {})
             holder.setdefault(name, None if self.spec.removed is Removed.AS_NULL else "")
+        return traits
 
     def _options(self, profile: Profile) -> Any:
         if profile.options:

@@ -184,8 +184,9 @@ class DestinationSpec(BaseModel):
     on_merge: Annotated[
         OnMerge,
         Field(
-            description="When profiles become one: profile (it names whom it took in), or alias"
-            " (it carries alias events to send first). A tombstone follows under each old key."
+            description="When profiles become one: profile (it names whom it took in), alias (and"
+            " an alias event for each goes before a user's), or tombstone (it does not say)."
+            " A tombstone follows under each old key."
         ),
     ] = OnMerge.PROFILE
 

@@ -158,10 +158,14 @@ class Emails(StrEnum):
 
 
 class OnMerge(StrEnum):
-    """What a message says when profiles became one."""
+    """How a destination is told that profiles became one."""
 
     PROFILE = "profile"
+    """The profile names whom it took in."""
     ALIAS = "alias"
+    """So it does, and an alias event for each of them goes before a user's profile."""
+    TOMBSTONE = "tombstone"
+    """The profile does not say; the old keys get their tombstones, as they always do."""
 
 
 class Derive(StrEnum):
@@ -191,10 +195,12 @@ class Reason(StrEnum):
     TOO_LONG = "too_long"
     TOO_DEEP = "too_deep"
     TOO_MANY = "too_many"
+    NO_ROOM = "no_room"
     CUT = "cut"
     ANONYMOUS = "anonymous"
     EMAIL_USER_ID = "email_user_id"
     REQUIRED = "required"
+    PAYLOAD_TOO_LARGE = "payload_too_large"
 
 
 MEANINGS = {
@@ -209,9 +215,11 @@ MEANINGS = {
     Reason.TOO_LONG: "the value is longer than the destination takes",
     Reason.TOO_DEEP: "the value nests deeper than the destination takes",
     Reason.TOO_MANY: "the destination takes no more traits, entries or keys",
+    Reason.NO_ROOM: "with it the whole payload is larger than the destination takes",
     Reason.CUT: "the value was longer than the destination takes, and was cut",
     Reason.ANONYMOUS: "the destination takes nobody before they are identified",
     Reason.EMAIL_USER_ID: "the destination takes no userId that is an e-mail address",
     Reason.REQUIRED: "something is missing without which the destination takes nobody",
+    Reason.PAYLOAD_TOO_LARGE: "what must be sent is alone larger than the destination takes",
 }
 """Each reason in words."""

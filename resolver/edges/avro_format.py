@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from resolver.core.profiles import Profile
-from resolver.ports import Names, Revise, Revision
+from resolver.ports import UNTOLD, Announce, Names, Revise, Revision
 
 FIRST_OF_REVISION = "version"
 
@@ -49,14 +49,23 @@ class AvroFormatter:
         revision: Part,
         revise: Revise | None = None,
         names: Names | None = None,
+        *,
+        whole: Part | None = None,
+        announce: Announce | None = None,
+        tells_merged: bool = True,
     ) -> None:
-        """``head`` is what stands before each record: a codec's; the rest as for JSON."""
+        """``head`` is what stands before each record: a codec's; ``whole`` the contract in one
+        part, where there are alias events; the rest as for JSON.
+        """
         self._shape = shape
         self._head = head
         self._stable = stable
         self._revision = revision
         self._revise = revise
         self._names = names
+        self._whole = whole
+        self._announce = announce
+        self._tells_merged = tells_merged
 
     def stable(self, profile: Profile) -> bytes | None:
         """Equal for equal payloads, whatever order their keys came in."""
@@ -70,19 +79,27 @@ class AvroFormatter:
             changed, removed = self._names(changed), self._names(removed)
         said: dict[str, Any] = {
             "version": revision.version,
-            "merged": revision.merged,
+            "merged": revision.merged if self._tells_merged else UNTOLD,
             "changed": changed,
             "removed": removed,
             "causedBy": revision.caused_by,
             "messageId": f"{profile.id}@{revision.version}",
         }
         if self._revise is not None:
-            payload, more = self._revise(
-                profile, revision.changed, revision.removed, revision.merged
-            )
+            payload, more = self._revise(profile, revision.changed, revision.removed)
             stable = stable if payload is None else self._write(payload)
             said |= more
         return self._head() + stable + self._revision.write(said)
+
+    def aliases(self, profile: Profile, revision: Revision) -> list[bytes]:
+        """Records of the same contract, so that one topic has one schema."""
+        if self._announce is None or self._whole is None:
+            return []
+        merged, version, caused_by = revision.merged, revision.version, revision.caused_by
+        return [
+            self._head() + self._whole.write(one)
+            for one in self._announce(profile, merged, version, caused_by)
+        ]
 
     def _write(self, payload: dict[str, Any]) -> bytes:
         context = payload.get("context")

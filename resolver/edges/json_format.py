@@ -10,14 +10,17 @@ from typing import Any
 import msgspec
 
 from resolver.core.profiles import Profile
-from resolver.ports import Names, Revise, Revision
+from resolver.ports import UNTOLD, Announce, Names, Revise, Revision
 
 
 class JsonFormatter:
     """Encodes what ``shape`` makes of a profile; its last member must be the object ``profile``.
 
     ``revise`` is for destinations whose messages say more of a change than the revision does,
-    such as the changes alone; ``names`` for those that call traits by names of their own.
+    such as the changes alone; ``names`` for those that call traits by names of their own;
+    ``announce`` for those that get alias events. Who became part of a profile is in it where
+    ``tells_merged``. Where the whole is bounded, ``bounded`` shapes what ``ample_bytes`` do not
+    hold: so a payload of the usual size is not measured.
     """
 
     def __init__(
@@ -25,24 +28,35 @@ class JsonFormatter:
         shape: Callable[[Profile], dict[str, Any] | None],
         revise: Revise | None = None,
         names: Names | None = None,
+        *,
+        announce: Announce | None = None,
+        tells_merged: bool = True,
+        bounded: Callable[[Profile], dict[str, Any] | None] | None = None,
+        ample_bytes: int = 0,
     ) -> None:
         self._shape = shape
         self._revise = revise
         self._names = names
+        self._announce = announce
+        self._tells_merged = tells_merged
+        self._bounded = bounded
+        self._ample_bytes = ample_bytes
         self._encode = msgspec.json.Encoder().encode
 
     def stable(self, profile: Profile) -> bytes | None:
         shaped = self._shape(profile)
         if shaped is None:
             return None
-        return self._written(shaped)
+        written = self._written(shaped)
+        if self._bounded is None or len(written) <= self._ample_bytes:
+            return written
+        shaped = self._bounded(profile)
+        return None if shaped is None else self._written(shaped)
 
     def finish(self, stable: bytes, profile: Profile, revision: Revision) -> bytes:
         after = b"}"
         if self._revise is not None:
-            payload, more = self._revise(
-                profile, revision.changed, revision.removed, revision.merged
-            )
+            payload, more = self._revise(profile, revision.changed, revision.removed)
             stable = stable if payload is None else self._written(payload)
             after = b"," + self._encode(more)[1:] if more else after
         changed, removed = revision.changed, revision.removed
@@ -51,7 +65,7 @@ class JsonFormatter:
         spliced = self._encode(
             {
                 "version": revision.version,
-                "merged": revision.merged,
+                "merged": revision.merged if self._tells_merged else UNTOLD,
                 "changed": changed,
                 "removed": removed,
                 "causedBy": revision.caused_by,
@@ -59,6 +73,12 @@ class JsonFormatter:
         )
         message_id = self._encode(f"{profile.id}@{revision.version}")
         return b"".join((stable[:-2], b",", spliced[1:-1], b'},"messageId":', message_id, after))
+
+    def aliases(self, profile: Profile, revision: Revision) -> list[bytes]:
+        if self._announce is None:
+            return []
+        merged, version, caused_by = revision.merged, revision.version, revision.caused_by
+        return [self._encode(one) for one in self._announce(profile, merged, version, caused_by)]
 
     def _written(self, payload: dict[str, Any]) -> bytes:
         """The payload as JSON; a context that is text already stays as it is."""

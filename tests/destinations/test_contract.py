@@ -94,6 +94,7 @@ def test_a_value_of_another_type_is_not_lost() -> None:
         ),
         ({"preset": "mixpanel"}, {"preset": "mixpanel", "traits": {"title": "$title"}}),
         ({"preset": "segment", "name": "x"}, {"preset": "mixpanel", "name": "x"}),
+        ({"name": "crm"}, {"name": "crm", "on_merge": "alias"}),
     ],
 )
 def test_a_trait_added_to_the_map_is_compatible_both_ways(
@@ -141,12 +142,11 @@ def test_a_destinations_contract_is_registered_under_its_topic() -> None:
     assert '"$first_name"' in asked[0][1]
 
 
-def test_removed_traits_and_aliases_are_told_in_avro_too() -> None:
+def test_removed_traits_are_told_in_avro_too() -> None:
     """What a format cannot say is lost for whoever reads it."""
     _, read = round_trip(spec_of("mixpanel", format="avro"), TRAITS, REVISION)
 
     assert read["unset"] == ["trial"]
-    assert read["aliases"] == [{"type": "alias", "previousId": "a1", "userId": "u1"}]
 
 
 @pytest.mark.parametrize("preset", ["mixpanel", "klaviyo", "warehouse", "ga4", "segment"])

@@ -73,6 +73,7 @@ def test_explain_says_of_every_field_where_it_comes_from_and_of_every_trait_wher
         ),
         ("theme", "theme", "dark", ""),
         ("", "identity.external_id", "u", "an id"),
+        ("", "previousId", "a1", "in an alias event before the profile: anon:a1 is part of it"),
     ]
 
 

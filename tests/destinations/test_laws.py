@@ -128,7 +128,7 @@ def test_every_message_is_the_envelope_whatever_changed(
     assert {name: sent[name] for name in whole if name not in ("traits", "profile")} == {
         name: whole[name] for name in whole if name not in ("traits", "profile")
     }
-    assert sent.keys() - whole.keys() <= {"messageId", "unset", "aliases"}
+    assert sent.keys() - whole.keys() <= {"messageId", "unset"}
 
 
 def texts_in(value: Any) -> list[str]:

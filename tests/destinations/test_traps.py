@@ -232,7 +232,8 @@ def test_salesforce_is_off_unless_an_event_names_it(integrations: Any, sees: boo
     """Every lead there is paid for; an object of options counts as on."""
     restriction, _, _ = read_integrations(integrations)
 
-    assert spec_of("salesforce").audience().may_see(restriction) is sees
+    for preset in ("salesforce", "salesforce_contact"):
+        assert spec_of(preset).audience().may_see(restriction) is sees
 
 
 @pytest.mark.parametrize("preset", ["customerio", "iterable", "onesignal", "warehouse"])
@@ -350,10 +351,12 @@ def test_facebook_hashes_what_it_compares() -> None:
 
 def test_mixpanel_is_told_of_a_merge_before_the_profile() -> None:
     """Without the alias the anonymous history stays somebody else's."""
-    sent = message("mixpanel", Revision(7, ["anon:a1", "email:e@x.io"], [], [], "m"), {})
+    revision = Revision(7, ["anon:a1", "email:e@x.io"], [], [], "m")
 
-    assert sent["aliases"] == [
-        {"type": "alias", "previousId": "a1", "userId": "u1"},
-        {"type": "alias", "previousId": "e@x.io", "userId": "u1"},
+    events = build_formatter(spec_of("mixpanel"), None).aliases(person({}), revision)
+
+    said = [json.loads(one) for one in events]
+    assert [(one["previousId"], one["identity"]["$distinct_id"]) for one in said] == [
+        ("a1", "u1"),
+        ("e@x.io", "u1"),
     ]
-    assert sent["profile"]["merged"] == ["anon:a1", "email:e@x.io"]

@@ -146,6 +146,7 @@ EVOLUTION: list[dict[str, Any]] = [
     {"name": "crm"},
     {"name": "crm", "traits": {"email": "mail"}},
     {"name": "crm", "traits": {"email": "mail", "createdAt": {"to": "since", "as": "epoch_s"}}},
+    {"preset": "segment", "name": "crm", "on_merge": "alias"},
     {"preset": "mixpanel", "name": "crm"},
 ]
 

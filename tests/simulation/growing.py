@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from resolver.destinations.spec import DestinationSpec
+from resolver.destinations.vocabulary import OnMerge
 from resolver.edges.memory import (
     ABORTED,
     OPEN,
@@ -22,7 +23,8 @@ from tests.simulation.scheduler import Task
 from tests.simulation.world import CHANGELOG, DEAD, PARTITIONS, SPECS, Nobody, Rules, Steady, World
 
 FILL = "fill"
-OLD, LATE = DestinationSpec(name="old"), DestinationSpec(name="late", exclude=("q",))
+OLD = DestinationSpec(name="old")
+LATE = DestinationSpec(name="late", topic="out.late", exclude=("q",), on_merge=OnMerge.ALIAS)
 
 
 class WholeTopic(MemorySource):

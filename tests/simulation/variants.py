@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from resolver.batch import Batch
+from resolver.core.profiles import Profile, shown
 from resolver.core.values import Layer, Record
+from resolver.emission import Emitted, Emitter, compare
 from resolver.errors import TransactionAborted, Unavailable
-from resolver.joining import Joined, Joiner, Tag, join_records
+from resolver.joining import Joined, Joiner, Output, Tag, Target, join_records
 from resolver.pipeline import Pipeline
 from resolver.ports import Message, Revision
 from resolver.state import State
@@ -86,8 +88,7 @@ class EmitsWhatItRead(Pipeline):
         outputs = self.joiner.project_all(key, self.codec.decode(key, raw).record)
         for one in outputs:
             if one.target.name == self.joiner.filled and one.profile and one.stable:
-                value = one.target.formatter.finish(one.stable, one.profile, Revision(0, []))
-                self.sink.produce(one.target.topic, key, value)
+                self.emitter._produce(one, key, Revision(0, one.profile.merged))
 
 
 class EmitsWhatIsStored(EmitsWhatItRead):
@@ -108,6 +109,51 @@ class ForgetsNobody(Joiner):
         return False
 
 
+class SaysOnlyOnce(Emitter):
+    """Believes in doubt, too, that aliases of merges that are stored were committed."""
+
+    def _revise(self, joined: Joined, profile: Profile, target: Target, caused_by: str) -> Revision:
+        revision = super()._revise(joined, profile, target, caused_by)
+        if joined.before is not None and target.announces:
+            old = shown(joined.before.record, joined.key, target.audience, self.policy)
+            revision.merged = compare(old, profile)[0]
+        return revision
+
+
+class RepeatsProfilesOnly(Emitter):
+    """Emits a profile that has moved again without those who are part of it now."""
+
+    again = False
+
+    def emit_again(self, emitted: Emitted, version: int, raw: bytes, outputs: list[Output]) -> None:
+        self.again = True
+        super().emit_again(emitted, version, raw, outputs)
+        self.again = False
+
+    def _announce(self, target: Target, key: str, profile: Profile, revision: Revision) -> None:
+        if not self.again:
+            super()._announce(target, key, profile, revision)
+
+
+class AnnouncesLast(Emitter):
+    """Sends aliases behind the profile."""
+
+    def _announce(self, target: Target, key: str, profile: Profile, revision: Revision) -> None:
+        """Not yet."""
+
+    def _produce(self, output: Output, key: str, revision: Revision) -> None:
+        super()._produce(output, key, revision)
+        if output.stable is not None and output.profile is not None:
+            super()._announce(output.target, key, output.profile, revision)
+
+
+class SeesNoMerge(Joiner):
+    """Takes a profile that looks the same for one that took nobody in."""
+
+    def _announced(self, profile: Profile) -> bytes:
+        return b""
+
+
 SWITCHED_OFF = {
     "digests are trusted in doubt": Rules(pipeline=TrustsDigests),
     "an unchanged record in doubt is passed over": Rules(joiner=PassesOverUnchanged),
@@ -115,6 +161,10 @@ SWITCHED_OFF = {
     "what moved is looked at once": Rules(pipeline=LooksAgainOnce),
     "an incarnation survives an abort": Rules(worker=KeepsItsIncarnation),
     "an outbox is not carried along": Rules(joiner=ForgetsTheOutbox),
+    "aliases follow the profile": Rules(emitter=AnnouncesLast),
+    "aliases are not repeated in doubt": Rules(emitter=SaysOnlyOnce),
+    "aliases are not repeated with what moved": Rules(emitter=RepeatsProfilesOnly),
+    "a merge that shows in nothing else is no news": Rules(joiner=SeesNoMerge),
 }
 
 SWITCHED_OFF_IN_BACKFILLS = {

@@ -2,18 +2,20 @@
 
 import json
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resolver.assembly import json_target
 from resolver.batch import Batch, fold_batch
 from resolver.core.events import Reading
+from resolver.core.identifiers import USER
 from resolver.core.profiles import project
 from resolver.core.records import NOTHING
 from resolver.core.values import Person, Record
-from resolver.destinations.shape import Shape
+from resolver.destinations.aliases import ALIAS
 from resolver.destinations.spec import DestinationSpec
+from resolver.destinations.vocabulary import OnMerge
 from resolver.edges.digests import payload_digest
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.memory import (
@@ -25,12 +27,13 @@ from resolver.edges.memory import (
     MemoryStore,
 )
 from resolver.edges.state_codec import StateCodec
-from resolver.emission import VERSION_HEADER
+from resolver.emission import VERSION_HEADER, Emitter
 from resolver.errors import Fenced, Unavailable
 from resolver.joining import Joiner, Target
 from resolver.offline import settle
 from resolver.pipeline import Pipeline
 from resolver.ports import Message
+from resolver.targets import build_target
 from resolver.worker import Limits, Pace, Worker
 from tests.simulation.scheduler import Crash, Scheduler, Task
 
@@ -46,7 +49,10 @@ LOST_REPLIES = (
 )
 TROUBLE_RATES = (0.0, 0.01, 0.06)
 """Per step of one of these kinds, of which a history has some dozens; one rate a history."""
-SPECS = (DestinationSpec(name="profiles"), DestinationSpec(name="mixpanel"))
+SPECS = (
+    DestinationSpec(name="profiles", topic="out.profiles"),
+    DestinationSpec(name="mixpanel", topic="out.mixpanel", on_merge=OnMerge.ALIAS),
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Rules:
     joiner: type[Joiner] = Joiner
     filler: type[Pipeline] = Pipeline
     worker: type[Worker] = Worker
+    emitter: type[Emitter] = Emitter
 
 
 class Steady(Pace):
@@ -94,11 +101,8 @@ class SlowClock:
 
 
 def targets(specs: Sequence[DestinationSpec] = SPECS) -> list[Target]:
-    """Two destinations, so that consent and suppression are in play."""
-    return [
-        json_target(spec.name, f"out.{spec.name}", spec.audience(), Shape(spec).shape)
-        for spec in specs
-    ]
+    """Two destinations, so that consent, suppression and alias events are in play."""
+    return [build_target(spec) for spec in specs]
 
 
 class World:
@@ -164,9 +168,9 @@ class World:
             changelog_topic=CHANGELOG,
             filled=filled,
         )
-        pipeline.joiner = self.rules.joiner(
-            targets(self.specs), self.reading.policy, payload_digest, filled
-        )
+        policy = self.reading.policy
+        pipeline.joiner = self.rules.joiner(targets(self.specs), policy, payload_digest, filled)
+        pipeline.emitter = self.rules.emitter(sink, policy, CHANGELOG, filled)
         return pipeline
 
     def step(self, name: str) -> None:
@@ -255,6 +259,25 @@ class World:
         found += self._wrong_states(records)
         for target in targets(self.specs):
             found += self._wrong_payloads(target, records)
+            if target.announces:
+                found += self._unannounced(target, records)
+        return found
+
+    def _unannounced(self, target: Target, records: dict[str, Record]) -> list[str]:
+        """Profiles before which a reader was not told of everybody who is part of them."""
+        told: dict[str, set[str]] = defaultdict(set)
+        found = []
+        for one in self.kafka.committed(target.topic):
+            key, message = (one.key or b"").decode(), json.loads(one.value or b"null")
+            merged = set(message["profile"]["merged"]) if message else set()
+            if is_alias(one.value):
+                told[key] |= merged
+            elif key.startswith(USER) and merged - told[key]:
+                found.append(f"{target.name}: {key} took in {merged - told[key]} without an alias")
+        for key, record in records.items():
+            profile = project(record, key, target.audience, self.reading.policy)
+            if key.startswith(USER) and profile is not None and set(profile.merged) - told[key]:
+                found.append(f"{target.name}: {key} has {profile.merged}, told were {told[key]}")
         return found
 
     def _wrong_states(self, records: dict[str, Record]) -> list[str]:
@@ -275,7 +298,7 @@ class World:
     def _wrong_payloads(self, target: Target, records: dict[str, Record]) -> list[str]:
         seen = self.kafka.committed(target.topic)
         if not self.exactly_once:
-            seen.sort(key=version_of)
+            seen = sorted((one for one in seen if not is_alias(one.value)), key=version_of)
         last = {(one.key or b"").decode(): one.value for one in seen}
         found = []
         for key in records.keys() | last.keys():
@@ -284,6 +307,11 @@ class World:
             if stable(last.get(key)) != stable(expected):
                 found.append(f"{target.name}: {key} is {last.get(key)!r}, not {expected!r}")
         return found
+
+
+def is_alias(value: bytes | None) -> bool:
+    """Whether a record's value is an alias event, which is no state of a profile."""
+    return value is not None and json.loads(value)["type"] == ALIAS
 
 
 def version_of(record: Logged) -> int:

@@ -15,8 +15,12 @@ from resolver.assembly import Parts, assemble, json_target
 from resolver.core.consent import Audience
 from resolver.core.profiles import Profile
 from resolver.core.times import iso_utc
+from resolver.destinations.aliases import Aliases
+from resolver.destinations.spec import DestinationSpec
+from resolver.edges.json_format import JsonFormatter
 from resolver.edges.redis_store import RedisStore, connect
 from resolver.edges.telemetry import Telemetry
+from resolver.joining import Target
 from resolver.worker import Limits, Worker
 
 
@@ -39,6 +43,12 @@ def _iso(instant_us: int | None) -> str | None:
     return None if instant_us is None else iso_utc(instant_us)
 
 
+def announced(name: str, topic: str) -> Target:
+    """A destination that gets alias events."""
+    announce = Aliases(DestinationSpec(name=name)).of
+    return Target(name, topic, Audience((name,)), JsonFormatter(shape, announce=announce), True)
+
+
 def build(setup: dict[str, Any]) -> Worker:
     """The worker that the setup describes."""
     name = setup["name"]
@@ -55,7 +65,7 @@ def build(setup: dict[str, Any]) -> Worker:
         store=RedisStore(connect(setup["redis"]), f"{name}:"),
         targets=[
             json_target("profiles", f"{name}.profiles", Audience(("profiles",)), shape),
-            json_target("mixpanel", f"{name}.mixpanel", Audience(("mixpanel",)), shape),
+            announced("mixpanel", f"{name}.mixpanel"),
         ],
         observer=Telemetry(structlog.get_logger()),
         limits=Limits(setup.get("messages_max", 200)),

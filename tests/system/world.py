@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from resolver.core.consent import EVERYTHING, Audience
+from resolver.core.identifiers import USER
+from resolver.destinations.aliases import ALIAS
 from resolver.ports import Message
 from tests.core.people import resolve
 from tests.system.worker_process import shape
@@ -137,6 +140,20 @@ class World:
         """The last record of every key is the fold of all events, for every destination."""
         assert self.final("profiles") == self.expected(Audience(("profiles",)))
         assert self.final("mixpanel") == self.expected(Audience(("mixpanel",)))
+        self.assert_announced()
+
+    def assert_announced(self) -> None:
+        """Before a user's profile there is an alias event for everybody who is part of it."""
+        told: dict[str, set[str]] = defaultdict(set)
+        for record in self.records("mixpanel"):
+            key, message = (record.key or b"").decode(), json.loads(record.value or b"null")
+            merged = set(message["profile"]["merged"]) if message else set()
+            if message and message.get("type") == ALIAS:
+                told[key] |= merged
+            elif key.startswith(USER):
+                assert merged <= told[key], key
+        for key, profile in resolve(self.records("raw"), Audience(("mixpanel",))).items():
+            assert not key.startswith(USER) or set(profile.merged) <= told[key], key
 
 
 def stable(value: bytes) -> dict[str, Any]:
