@@ -23,6 +23,7 @@ from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import Format, Reason
 from resolver.edges.avro_codec import AvroCodec, Contract, RegistryCodec, SingleObjectCodec
 from resolver.edges.avro_format import AvroFormatter, split_contract
+from resolver.edges.avro_writer import ContractWriter
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.json_format import JsonFormatter
 from resolver.edges.schema_files import RESOLVED_PROFILE, schema_text
@@ -65,7 +66,7 @@ def build_formatter(
 
 def _avro_formatter(shape: Shape, registry: "SchemaRegistry | None") -> AvroFormatter:
     contract = payload_contract(shape.spec)
-    stable, revision = map(Contract, split_contract(contract.text))
+    stable, revision = map(ContractWriter, split_contract(contract.text))
     head = build_codec(contract.text, registry, shape.spec.topic).head
 
     def packed(profile: Profile) -> dict[str, Any] | None:
