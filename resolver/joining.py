@@ -28,11 +28,11 @@ the only copy, and its last record would become an empty one."""
 
 @final
 class Target:
-    """A destination, compiled: who reads it, where it goes, how its payloads are made, and whether
-    it gets alias events when profiles merge.
+    """A destination, compiled: who reads it, where it goes, how its payloads are made, whether it
+    is told who became part of a profile, and whether it gets alias events of that.
     """
 
-    __slots__ = ("announces", "audience", "formatter", "name", "topic")
+    __slots__ = ("announces", "audience", "formatter", "name", "tells_merged", "topic")
 
     def __init__(
         self,
@@ -40,13 +40,16 @@ class Target:
         topic: str,
         audience: Audience,
         formatter: Formatter,
+        *,
         announces: bool = False,
+        tells_merged: bool = True,
     ) -> None:
         self.name = name
         self.topic = topic
         self.audience = audience
         self.formatter = formatter
         self.announces = announces
+        self.tells_merged = tells_merged
 
 
 @final
@@ -200,10 +203,7 @@ class Joiner:
             name = output.target.name
             known = before.get(name)
             if output.stable is not None:
-                covered = output.stable
-                if output.target.announces and output.profile is not None:
-                    covered += self._announced(output.profile)
-                digest = self.digest(covered)
+                digest = self.digest(output.stable + self._told(output))
             elif known is not None:
                 digest = GONE
             else:
@@ -213,11 +213,14 @@ class Joiner:
             if due or (name == self.filled and not is_own(joined)):
                 joined.outputs.append(output)
 
-    def _announced(self, profile: Profile) -> bytes:
-        """Who is part of a user: news to a destination that is told of each, also where nothing
-        else of the profile shows it.
+    def _told(self, output: Output) -> bytes:
+        """Who is part of a profile: news to whoever is told of it, also where nothing else shows
+        it.
         """
-        return "\0".join(profile.merged).encode() if profile.id.startswith(USER) else b""
+        profile = output.profile
+        if profile is None or not profile.merged or not output.target.tells_merged:
+            return b""
+        return "\0".join(profile.merged).encode()
 
 
 def is_own(joined: Joined) -> bool:

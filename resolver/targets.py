@@ -24,6 +24,7 @@ from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import Format, OnMerge, Reason
 from resolver.edges.avro_codec import AvroCodec, Contract, RegistryCodec, SingleObjectCodec
 from resolver.edges.avro_format import AvroFormatter, split_contract
+from resolver.edges.avro_writer import ContractWriter
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.json_format import JsonFormatter
 from resolver.edges.schema_files import RESOLVED_PROFILE, schema_text
@@ -50,8 +51,14 @@ def build_target(
 ) -> Target:
     """One destination, compiled."""
     formatter = build_formatter(spec, registry, watch)
-    announces = spec.on_merge is OnMerge.ALIAS
-    return Target(spec.name, spec.topic, spec.audience(), formatter, announces)
+    return Target(
+        spec.name,
+        spec.topic,
+        spec.audience(),
+        formatter,
+        announces=spec.on_merge is OnMerge.ALIAS,
+        tells_merged=spec.on_merge is not OnMerge.TOMBSTONE,
+    )
 
 
 def build_formatter(
@@ -82,7 +89,7 @@ def _announce(spec: DestinationSpec) -> Announce | None:
 
 def _avro_formatter(shape: Shape, registry: "SchemaRegistry | None") -> AvroFormatter:
     contract = payload_contract(shape.spec)
-    stable, revision = map(Contract, split_contract(contract.text))
+    stable, revision = map(ContractWriter, split_contract(contract.text))
     head = build_codec(contract.text, registry, shape.spec.topic).head
 
     def packed(profile: Profile) -> dict[str, Any] | None:
@@ -105,7 +112,7 @@ def _avro_formatter(shape: Shape, registry: "SchemaRegistry | None") -> AvroForm
         revision,
         said,
         names,
-        whole=Contract(contract.text),
+        whole=ContractWriter(contract.text),
         announce=_announce(shape.spec),
         tells_merged=shape.spec.on_merge is not OnMerge.TOMBSTONE,
     )

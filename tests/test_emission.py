@@ -169,8 +169,8 @@ def test_aliases_are_repeated_as_long_as_the_profile_before_is_in_doubt() -> Non
     ]
 
 
-def test_a_merge_that_changes_nothing_else_is_told_where_aliases_are() -> None:
-    """The vendor must join two histories also where the profile has no new trait."""
+def test_a_merge_that_changes_nothing_else_is_told_to_whoever_is_told_of_merges() -> None:
+    """Two histories are to be joined also where the profile has no new trait."""
     known = at(5, anonymousId="a", traits={"theme": "light"}, context={"n": 1})
     earlier = at(4, userId=None, anonymousId="a", traits={"theme": "dark"})
     first = at(1, anonymousId="a")
@@ -178,12 +178,14 @@ def test_a_merge_that_changes_nothing_else_is_told_where_aliases_are() -> None:
 
     _, aliased = live(history, crm(OnMerge.ALIAS))
     _, plain = live(history, crm(OnMerge.PROFILE))
+    _, untold = live(history, crm(OnMerge.TOMBSTONE))
 
     assert said(aliased)[-2:] == [
         ("user:u", "alias", ["anon:a"]),
         ("user:u", "identify", ["anon:a"]),
     ]
-    assert said(plain)[-1] == ("user:u", "identify", [])
+    assert said(plain)[-1] == ("user:u", "identify", ["anon:a"])
+    assert len(said(untold)) == len(said(plain)) - 1
 
 
 def test_alias_events_count_as_emitted() -> None:

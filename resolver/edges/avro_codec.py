@@ -1,14 +1,14 @@
-"""Avro in and out: the contracts of ``schemas/``, alone or with a schema registry.
+"""Avro in: what was written by the contracts of ``schemas/``, alone or with a schema registry.
 
-Payloads are the same plain dicts as in JSON; wrapping and unwrapping ``Json`` happen here. The
-native decoder recurses on the C stack, which hostile bytes could exhaust: long input is
-measured first by ``_measure``, which does not recurse.
+Payloads are the same plain dicts as in JSON; ``Json`` is unwrapped here. The native decoder
+recurses on the C stack, which hostile bytes could exhaust: long input is measured first by
+``_measure``, which does not recurse. A codec also says what stands before what is written.
 """
 
 import io
 import json
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 import fastavro
@@ -38,11 +38,9 @@ NODES_DEEP_MAX = 4 * DEPTH_MAX
 """A level of JSON is three levels of schema: container, record, union."""
 WRITERS_MAX = 256
 """Parsed schemas of writers kept; a topic sees a handful in its life."""
-LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 EVERYTHING_NATIVE = (EOFError, IndexError, KeyError, TypeError, ValueError, OverflowError)
 """What the native decoder raises on corrupt bytes (UnicodeDecodeError is a ValueError)."""
 JSON_NAME = "Json"
-JSON_OBJECT = "identity_resolver.JsonObject"
 NESTING_BYTES = (b"\x0a", b"\x0c", b"\x8a", b"\x8c")
 """How the union of ``Json`` begins at an array or object: a level has at least one of them."""
 
@@ -65,7 +63,7 @@ class Writer(NamedTuple):
 
 
 class Contract:
-    """One of the published schemas, parsed, with the way from plain values to Avro's and back.
+    """One of the published schemas, parsed, with the way from Avro's values to plain ones.
 
     Its free-form fields are those of type ``Json`` or map of ``Json``.
     """
@@ -76,8 +74,7 @@ class Contract:
         self.schema = fastavro.parse_schema(plain)
         self.fingerprint = _fingerprint(plain)
         self.writer = Writer(self.schema, native=True)
-        self._fields = [(field["name"], *_converters(field["type"])) for field in plain["fields"]]
-        self._names = frozenset(field["name"] for field in plain["fields"])
+        self._fields = [(field["name"], _unwrapper(field["type"])) for field in plain["fields"]]
 
     def read_writer(self, text: str) -> Writer:
         """Parses a writer's schema; BadEvent where it is none."""
@@ -87,19 +84,6 @@ class Contract:
             return Writer(schema, _fingerprint(plain) == self.fingerprint)
         except (SchemaParseException, UnknownType, *EVERYTHING_NATIVE) as error:
             raise _undecodable("the writer's schema is no Avro schema") from error
-
-    def write(self, payload: Mapping[str, Any]) -> bytes:
-        """The payload as bare Avro. Fields that the contract does not have are left out.
-
-        BadEvent where a field does not fit; an integer beyond 64 bits becomes a string.
-        """
-        wrapped = {name: wrap(payload[name]) for name, wrap, _ in self._fields if name in payload}
-        out = io.BytesIO()
-        try:
-            fastavro.schemaless_writer(out, self.schema, wrapped)
-        except EVERYTHING_NATIVE as error:
-            raise BadEvent(Fault.NOT_AN_EVENT, "a field does not fit the Avro contract") from error
-        return out.getvalue()
 
     def read(self, raw: bytes, writer: Writer, warned: list[Warned]) -> dict[str, Any]:
         """The payload in bare Avro ``raw``: every field of the contract, null where unstated."""
@@ -116,7 +100,7 @@ class Contract:
         if source.tell() != len(raw):
             raise _undecodable("bytes follow the Avro record")
         found: list[str] = []
-        payload = {name: unwrap(wrapped[name], 1, found) for name, _, unwrap in self._fields}
+        payload = {name: unwrap(wrapped[name], 1, found) for name, unwrap in self._fields}
         if found:
             warned.append(Warned.SALVAGED_CONSTANT)
             _drop_constants(payload)
@@ -138,10 +122,6 @@ class SingleObjectCodec:
         """What stands before each record."""
         return MARKER + self._contract.fingerprint
 
-    def encode(self, payload: Mapping[str, Any]) -> bytes:
-        """Raises BadEvent where a field does not fit the contract."""
-        return self.head() + self._contract.write(payload)
-
     def decode(self, raw: bytes, warned: list[Warned] | None = None) -> dict[str, Any]:
         """Raises BadEvent, and nothing else, whatever the bytes."""
         if raw[:2] != MARKER:
@@ -161,10 +141,6 @@ class RegistryCodec:
         self._subject = subject
         self._framed = b""
         self._writers: dict[int, Writer] = {}
-
-    def encode(self, payload: Mapping[str, Any]) -> bytes:
-        """Raises BadEvent where a field does not fit, and Unavailable like ``head``."""
-        return self.head() + self._contract.write(payload)
 
     def head(self) -> bytes:
         """What stands before each record; asks the registry once, Unavailable while it is away."""
@@ -204,39 +180,18 @@ def _fingerprint(plain: Any) -> bytes:
     return bytes.fromhex(fingerprint(to_parsing_canonical_form(plain), "CRC-64-AVRO"))
 
 
-def _converters(
-    declared: Any,
-) -> tuple[Callable[[Any], Any], Callable[[Any, int, list[str]], Any]]:
-    """How values of a contract's field become Avro's and back; plain fields stay as they are.
+def _unwrapper(declared: Any) -> Callable[[Any, int, list[str]], Any]:
+    """How values of a contract's field become plain ones; most are as they are.
 
-    What is read is held to the bounds of an event. What is written was read before: a profile of
-    many events may have more traits than one event may.
+    What is read is held to the bounds of an event.
     """
     branches = declared if isinstance(declared, list) else [declared]
     for branch in branches:
         if branch == JSON_NAME:
-            return _wrap, _unwrap
+            return _unwrap
         if isinstance(branch, dict) and branch["type"] == "map":
-            return _wrap_map, _unwrap_map
-    return (lambda value: value), (lambda value, _, __: value)
-
-
-def _wrap(value: Any) -> dict[str, Any]:
-    kind = type(value)
-    if kind is dict:
-        members = [{"name": k, "value": v} for k, v in _wrap_map(value).items()]
-        return {"value": (JSON_OBJECT, {"members": members})}
-    if kind is list:
-        return {"value": [_wrap(element) for element in value]}
-    if kind is int and not LONG_MIN <= value <= LONG_MAX:
-        return {"value": str(value)}
-    return {"value": value}
-
-
-def _wrap_map(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    return {name: _wrap(member) for name, member in value.items()}
+            return _unwrap_map
+    return lambda value, _, __: value
 
 
 def _unwrap(wrapped: Any, depth: int, found: list[str]) -> Any:

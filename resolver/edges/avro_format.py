@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import msgspec
+
 from resolver.core.profiles import Profile
 from resolver.ports import UNTOLD, Announce, Names, Revise, Revision
 
@@ -18,7 +20,7 @@ class Part(Protocol):
     """A contract that turns payloads into bare Avro."""
 
     def write(self, payload: Mapping[str, Any]) -> bytes:
-        """Raises BadEvent where a field does not fit."""
+        """The same for payloads that are equal; raises BadEvent where a field does not fit."""
 
 
 def split_contract(text: str) -> tuple[str, str]:
@@ -66,6 +68,7 @@ class AvroFormatter:
         self._whole = whole
         self._announce = announce
         self._tells_merged = tells_merged
+        self._read = msgspec.json.Decoder().decode
 
     def stable(self, profile: Profile) -> bytes | None:
         """Equal for equal payloads, whatever order their keys came in."""
@@ -104,13 +107,12 @@ class AvroFormatter:
     def _write(self, payload: dict[str, Any]) -> bytes:
         context = payload.get("context")
         if type(context) is bytes:
-            payload["context"] = json.loads(context)
-        return self._stable.write(_sorted(payload))
+            payload["context"] = self._context(context)
+        return self._stable.write(payload)
 
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _sorted(value[name]) for name in sorted(value)}
-    if isinstance(value, list):
-        return [_sorted(element) for element in value]
-    return value
+    def _context(self, text: bytes) -> Any:
+        """The object; what msgspec refuses is a number beyond all doubles, which is infinite."""
+        try:
+            return self._read(text)
+        except msgspec.DecodeError:
+            return json.loads(text)

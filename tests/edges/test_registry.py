@@ -12,6 +12,7 @@ from resolver.edges.registry import UNKNOWN_TTL_S, SchemaRegistry
 from resolver.edges.schema_files import IDENTIFY, RESOLVED_PROFILE, schema_text
 from resolver.errors import BadEvent, ConfigError, Unavailable
 from resolver.targets import payload_contract
+from tests.edges.strangers import message
 
 EVENT = Contract(schema_text(IDENTIFY))
 PROFILE = Contract(schema_text(RESOLVED_PROFILE))
@@ -62,7 +63,7 @@ def test_the_registry_is_asked_once_for_many_messages() -> None:
     registry = MemoryRegistry()
     codec = RegistryCodec(EVENT, registry, "raw-value")
 
-    messages = [codec.encode({"userId": str(number)}) for number in range(3)]
+    messages = [message(codec, EVENT, {"userId": str(number)}) for number in range(3)]
 
     assert [codec.decode(raw)["userId"] for raw in messages] == ["0", "1", "2"]
     assert messages[0][:5] == b"\x00\x00\x00\x00\x01"
@@ -82,8 +83,8 @@ def test_a_writer_of_something_else_is_a_bad_event() -> None:
     """A schema that the contract cannot be read from is the wrong topic's."""
     registry = MemoryRegistry()
     text = '{"type":"record","name":"Order","fields":[{"name":"traits","type":"long"}]}'
-    stranger = RegistryCodec(Contract(text), registry, "orders-value")
-    raw = stranger.encode({"traits": 7})
+    order = Contract(text)
+    raw = message(RegistryCodec(order, registry, "orders-value"), order, {"traits": 7})
 
     with pytest.raises(BadEvent, match="undecodable"):
         RegistryCodec(EVENT, registry, "raw-value").decode(raw)
@@ -97,7 +98,7 @@ def real(registry: RegistryService) -> SchemaRegistry:
 def test_a_real_registry_round_trip(real: SchemaRegistry, registry: RegistryService) -> None:
     """One client registers, a stranger reads by the id alone."""
     subject = f"resolved-{uuid4()}-value"
-    raw = RegistryCodec(PROFILE, real, subject).encode(PAYLOAD)
+    raw = message(RegistryCodec(PROFILE, real, subject), PROFILE, PAYLOAD)
 
     stranger = RegistryCodec(PROFILE, SchemaRegistry(registry.url), "other-value")
 

@@ -150,7 +150,7 @@ class AnnouncesLast(Emitter):
 class SeesNoMerge(Joiner):
     """Takes a profile that looks the same for one that took nobody in."""
 
-    def _announced(self, profile: Profile) -> bytes:
+    def _told(self, output: Output) -> bytes:
         return b""
 
 

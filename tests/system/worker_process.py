@@ -46,7 +46,9 @@ def _iso(instant_us: int | None) -> str | None:
 def announced(name: str, topic: str) -> Target:
     """A destination that gets alias events."""
     announce = Aliases(DestinationSpec(name=name)).of
-    return Target(name, topic, Audience((name,)), JsonFormatter(shape, announce=announce), True)
+    return Target(
+        name, topic, Audience((name,)), JsonFormatter(shape, announce=announce), announces=True
+    )
 
 
 def build(setup: dict[str, Any]) -> Worker:
