@@ -1,5 +1,6 @@
 """The resolver does not become slower unnoticed, and the benchmark computes what it says."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from bench.guard import FALL_MAX, Verdict, judge, recorded
 from bench.latency import SEED, effects, percentile
 from bench.picture import picture
 from bench.running import Bench, Plan
+from bench.scenarios.agreement import Resolved, compared, resolved
 from bench.stack import Stack
 
 
@@ -79,6 +81,30 @@ def test_goals_say_what_is_missed_and_what_was_not_measured() -> None:
     assert rows[GOALS["avro"].measure] == "MISSED"
     assert rows[GOALS["offline"].measure] == "not measured"
     assert Goal("at most", 2, 1, at_most=True).verdict(0.5) == "goal"
+
+
+def test_a_profile_that_differs_in_one_field_does_not_agree() -> None:
+    """An agreement that looks at traits alone lets a peer leave out half of the job."""
+    at, later = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    right = Resolved({"plan": "pro"}, {"ip": "::1"}, at, later)
+    expected = dict.fromkeys(("same", "older context", "later first", "gone"), right)
+    final = {
+        "same": right,
+        "older context": right._replace(context={}),
+        "later first": right._replace(first_seen=later),
+    }
+
+    assert list(compared(final, expected)) == [1, 0, 1, 1, 0, 1]
+
+
+def test_peers_and_the_resolver_are_read_alike() -> None:
+    """The resolver says times in a section of their own, and leaves trailing zeros out."""
+    times = {"firstSeenAt": "2026-01-01T00:00:00.470Z", "lastSeenAt": "2026-01-01T00:00:01.000Z"}
+    short = {"firstSeenAt": "2026-01-01T00:00:00.47Z", "lastSeenAt": "2026-01-01T00:00:01Z"}
+
+    peers = resolved({"traits": {"plan": ["pro", "now"]}, "context": {}, **times})
+
+    assert peers == resolved({"traits": {"plan": "pro"}, "context": {}, "profile": short})
 
 
 def test_the_picture_shows_every_bar() -> None:
