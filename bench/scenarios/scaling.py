@@ -7,33 +7,15 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 
-from confluent_kafka import Consumer, TopicPartition
-
+from bench.backlog import Backlog
 from bench.contenders import RESOLVER, environments
 from bench.findings import Findings, Table
 from bench.generate import UNIFORM, Generated, events_of
 from bench.running import BEGIN_S_MAX, SLOWEST, Bench
-from bench.stack import PARTITIONS
 from bench.watched import ContenderError
 from tests.stack.services import ROOT
 
 LOOK_S = 0.05
-
-
-class Committed:
-    """How far a group is, as the broker has it."""
-
-    def __init__(self, brokers: str, topic: str, group: str) -> None:
-        self.places = [TopicPartition(topic, one) for one in range(PARTITIONS)]
-        self.consumer = Consumer({"bootstrap.servers": brokers, "group.id": group})
-
-    def total(self) -> int:
-        """Events committed."""
-        return sum(max(0, one.offset) for one in self.consumer.committed(self.places, timeout=10))
-
-    def close(self) -> None:
-        """Hangs up."""
-        self.consumer.close()
 
 
 def workers(bench: Bench) -> Findings:
@@ -72,7 +54,7 @@ def group_of(bench: Bench, events: list[Generated], count: int) -> tuple[float, 
             watched.append(stack.enter_context(bench.running(RESOLVER, setup)))
         for one in watched:
             one.wait_for("begin", BEGIN_S_MAX)
-        group = Committed(bench.stack.brokers, raw.topic, first.name)
+        group = Backlog(bench.stack.brokers, raw.topic, first.name)
         spent, started = [one.sample() for one in watched], time.monotonic()
         bench.stack.pour(raw.topic, events)
         wait_until_done(group, len(events))
@@ -85,12 +67,12 @@ def group_of(bench: Bench, events: list[Generated], count: int) -> tuple[float, 
     return len(events) / seconds, cpu_s / len(events) * 1e6
 
 
-def wait_until_done(group: Committed, events: int) -> None:
+def wait_until_done(group: Backlog, events: int) -> None:
     """Returns once the group has committed so many events."""
     deadline = time.monotonic() + BEGIN_S_MAX + events / SLOWEST
-    while group.total() < events:
+    while group.committed() < events:
         if time.monotonic() > deadline:
-            raise ContenderError(f"the group committed {group.total():,} of {events:,} events")
+            raise ContenderError(f"the group committed {group.committed():,} of {events:,} events")
         time.sleep(LOOK_S)
 
 

@@ -1,5 +1,6 @@
 """The resolver does not become slower unnoticed, and the benchmark computes what it says."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from bench.findings import GOALS, Bars, Findings, Goal, goals_table
 from bench.generate import UNIFORM, events_of
 from bench.guard import FALL_MAX, Verdict, judge, recorded
 from bench.latency import SEED, effects, percentile
+from bench.outputs import Outputs, Resolved, compared, resolved
 from bench.picture import picture
 from bench.running import Bench, Plan
-from bench.scenarios.agreement import Resolved, compared, resolved
+from bench.scenarios.bursts import Counts, Course, broken, found_of
 from bench.stack import Stack
 
 
@@ -94,7 +96,7 @@ def test_a_profile_that_differs_in_one_field_does_not_agree() -> None:
         "later first": right._replace(first_seen=later),
     }
 
-    assert list(compared(final, expected)) == [1, 0, 1, 1, 0, 1]
+    assert compared(final, expected) == {"right": 1, "context": 1, "first_seen": 1, "missing": 1}
 
 
 def test_peers_and_the_resolver_are_read_alike() -> None:
@@ -105,6 +107,47 @@ def test_peers_and_the_resolver_are_read_alike() -> None:
     peers = resolved({"traits": {"plan": ["pro", "now"]}, "context": {}, **times})
 
     assert peers == resolved({"traits": {"plan": "pro"}, "context": {}, "profile": short})
+
+
+def test_a_record_that_comes_twice_is_a_repeat() -> None:
+    """The same profile with another revision is none; a tombstone takes a profile back."""
+    outputs = Outputs()
+
+    for key, value in [(b"a", b'{"v":1}'), (b"a", b'{"v":2}'), (b"a", b'{"v":1}'), (b"b", b"{}")]:
+        outputs.add(key, value, None)
+    outputs.add(b"b", None, None)
+
+    assert (outputs.records, outputs.repeated, outputs.profiles) == (5, 1, 4)
+    assert outputs.final == {b"a": b'{"v":1}'}
+
+
+COURSE = Course(30, 0.01, 500, 20, 60, 300, 280)
+COUNTS = Counts(1000, 1000, 1000, 0, 900, 900, 0, 0)
+
+
+def test_a_burst_that_went_well_breaks_nothing() -> None:
+    """Otherwise the verdict could only be one."""
+    assert broken(COURSE, COUNTS) == []
+
+
+@pytest.mark.parametrize(
+    ("course", "counts"),
+    [
+        (replace(COURSE, lag_max=10), COUNTS),
+        (replace(COURSE, drained_s=None), COUNTS),
+        (replace(COURSE, most_mib=501), COUNTS),
+        (COURSE, replace(COUNTS, committed=999)),
+        (COURSE, replace(COUNTS, processed=1001)),
+        (COURSE, replace(COUNTS, buried=1)),
+        (COURSE, replace(COUNTS, outputs=899)),
+        (COURSE, replace(COUNTS, repeated=1)),
+        (COURSE, replace(COUNTS, wrong=1)),
+    ],
+)
+def test_each_fact_of_a_burst_can_break_the_promise(course: Course, counts: Counts) -> None:
+    """A verdict that no measurement can turn says nothing."""
+    assert len(broken(course, counts)) == 1
+    assert found_of(course, counts).measured == {"burst": 0.0}
 
 
 def test_the_picture_shows_every_bar() -> None:
