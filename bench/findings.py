@@ -134,7 +134,7 @@ GOALS: dict[str, Goal] = {
         show=kept,
     ),
     "redis": Goal("GiB of Redis per million profiles", 0.75, 0.55, True),
-    "memory": Goal("worker memory in MB, many profiles seen", 500, 300, True, whole),
+    "memory": Goal("worker memory in MB, 10 million profiles seen", 500, 300, True, whole),
     "store_size": Goal("events/s with many profiles in Redis against few", 0.8, 0.9),
     "replay": Goal("a replay that changes nothing, against the first pass", 1.5, 2.5, show=times),
     "workers": Goal("two workers against one", None, 1.9, show=times),

@@ -23,6 +23,7 @@ class Law:
     """How events spread over users; in ``turns`` each is identified once, then on a new device.
 
     ``first`` is the number of the first event, and so its time: later than all events before it.
+    Without ``context`` no event has one: the difference is what contexts take.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Law:
     users: int = USERS
     turns: bool = False
     first: int = 0
+    context: bool = True
 
 
 UNIFORM, SKEWED = Law("uniform"), Law("skewed", skewed=True)
@@ -60,6 +62,8 @@ def events_of(count: int, law: Law, seed: int = 7) -> Iterator[Generated]:
         event = _event(chance, law.first + number, user, device)
         if law.turns and "userId" not in event:
             event["userId"] = f"user-{user}"
+        if not law.context:
+            del event["context"]
         value = json.dumps(event, separators=(",", ":")).encode()
         yield Generated(device.encode(), value, user)
 

@@ -116,6 +116,10 @@ class StoreMeter:
         """Bytes in use."""
         return int(self.client.info("memory")["used_memory"])
 
+    def keys(self) -> int:
+        """How many there are."""
+        return int(self.client.dbsize())
+
     def close(self) -> None:
         """Hangs up."""
         self.client.close()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from bench.findings import Findings
 from bench.running import Bench
-from bench.scenarios import agreement, bursts, delays, forms, growth, rates, scaling
+from bench.scenarios import agreement, bursts, delays, forms, growth, memory, rates, scaling
 
 Scenario = Callable[[Bench], Findings]
 
@@ -15,6 +15,7 @@ SCENARIOS: dict[str, Scenario] = {
     "burst": bursts.burst,
     "replay": growth.replay,
     "store": growth.store,
+    "memory": memory.memory,
     "destinations": forms.destinations,
     "avro": forms.avro,
     "workers": scaling.workers,

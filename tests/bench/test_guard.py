@@ -16,6 +16,8 @@ from bench.outputs import Outputs, Resolved, compared, resolved
 from bench.picture import picture
 from bench.running import Bench, Plan
 from bench.scenarios.bursts import Counts, Course, broken, found_of
+from bench.scenarios.memory import Moment, slope_of
+from bench.scenarios.memory import found_of as memory_found
 from bench.stack import Stack
 
 
@@ -148,6 +150,43 @@ def test_each_fact_of_a_burst_can_break_the_promise(course: Course, counts: Coun
     """A verdict that no measurement can turn says nothing."""
     assert len(broken(course, counts)) == 1
     assert found_of(course, counts).measured == {"burst": 0.0}
+
+
+def moments_of(people: int, mb_per_million: float) -> list[Moment]:
+    """A hundred moments of a worker that grows by so much after 200 MB."""
+    seen = [people * (one + 1) // 100 for one in range(100)]
+    return [Moment(one, int(200_000_000 + mb_per_million * one)) for one in seen]
+
+
+@pytest.mark.parametrize(
+    ("people", "mb_per_million", "verdict"),
+    [
+        (2_000_000, 0, "goal"),
+        (2_000_000, 20, "floor"),
+        (2_000_000, 100, "MISSED"),
+        (10_000_000, 20, "floor"),
+        (10_000_000, 31, "MISSED"),
+        (500_000, 0, None),
+    ],
+)
+def test_a_worker_that_grows_is_judged_by_what_it_comes_to(
+    people: int, mb_per_million: float, verdict: str | None
+) -> None:
+    """Two million people in little memory say nothing of ten million if every one is kept."""
+    moments = moments_of(people, mb_per_million)
+
+    found = memory_found(moments, people, moments[-1].resident).measured
+
+    judged = GOALS["memory"].verdict(found["memory"]) if "memory" in found else None
+    assert judged == verdict
+
+
+def test_a_warm_up_is_no_growth() -> None:
+    """Buffers and the allocator's heap fill once."""
+    warming = [Moment(one, 100_000_000 + 100 * one) for one in range(0, 600_000, 20_000)]
+    warm = [Moment(one, 160_000_000) for one in range(600_000, 2_000_001, 20_000)]
+
+    assert slope_of(warming + warm, 2_000_000) == pytest.approx(0)
 
 
 def test_the_picture_shows_every_bar() -> None:
