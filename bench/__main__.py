@@ -17,7 +17,7 @@ from bench.stack import services
 from bench.watched import ContenderError
 from tests.stack.services import StackError
 
-QUICK_EVENTS, QUICK_PROFILES = 40_000, 20_000
+QUICK_EVENTS, QUICK_PROFILES, QUICK_PEOPLE = 40_000, 20_000, 60_000
 
 
 def main() -> int:
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     made.add_argument("--only", help=f"scenarios, comma-separated: {', '.join(SCENARIOS)}")
     made.add_argument("--contenders", help="parts of contenders' names, comma-separated")
-    made.add_argument("--events", type=int, help="events of a throughput run")
+    made.add_argument("--events", type=int, help="events of a run; people of ``memory``")
     made.add_argument("--rounds", type=int, help="rounds of every comparison")
     made.add_argument("--profiles", type=int, help="profiles of the large store")
     made.add_argument("--quick", action="store_true", help=f"small, and only {', '.join(QUICK)}")
@@ -69,6 +69,7 @@ def plan_of(stated: argparse.Namespace) -> Plan:
         quick=stated.quick,
         contenders=chosen(stated.contenders, quick=stated.quick),
         profiles=stated.profiles or (QUICK_PROFILES if stated.quick else usual.profiles),
+        people=stated.events or (QUICK_PEOPLE if stated.quick else usual.people),
     )
 
 

@@ -13,8 +13,8 @@ from bench.watched import own_command
 from tests.stack.services import ROOT, StackError, java, run
 
 PEERS = Path(__file__).parent / "peers"
-JVM = ("-Xms512m", "-Xmx2g")
-"""Room enough that no peer on the JVM is bound by its collector."""
+JVM = ("-XX:+UseParallelGC", "-Xms512m", "-Xmx2g")
+"""Room enough that no peer on the JVM is bound by its collector, and the one that costs least."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ ZIPF_EXPONENT = 1.1
 START_MS = 1_767_225_600_000
 """2026-01-01T00:00:00Z: event times start here, ten milliseconds apart."""
 PLANS = ("free", "starter", "pro", "enterprise")
+PAGES = ("/pricing", "/signup", "/docs/start", "/blog", "/account", "/checkout", "/features")
 CITIES = ("Lisbon", "Utrecht", "Graz", "Malmö", "Porto", "Leeds", "Lyon", "Brno")
 
 
@@ -22,6 +23,7 @@ class Law:
     """How events spread over users; in ``turns`` each is identified once, then on a new device.
 
     ``first`` is the number of the first event, and so its time: later than all events before it.
+    Without ``context`` no event has one: the difference is what contexts take.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Law:
     users: int = USERS
     turns: bool = False
     first: int = 0
+    context: bool = True
 
 
 UNIFORM, SKEWED = Law("uniform"), Law("skewed", skewed=True)
@@ -43,13 +46,13 @@ class Generated(NamedTuple):
 
 
 def generate(count: int, *, skewed: bool, seed: int = 7) -> Iterator[tuple[bytes, bytes]]:
-    """``count`` pairs of key (the anonymousId) and JSON event of about 570 bytes."""
+    """``count`` pairs of key (the anonymousId) and JSON event of about 650 bytes."""
     law = SKEWED if skewed else UNIFORM
     return ((event.key, event.value) for event in events_of(count, law, seed))
 
 
 def events_of(count: int, law: Law, seed: int = 7) -> Iterator[Generated]:
-    """``count`` JSON events of about 570 bytes that follow a law."""
+    """``count`` JSON events of about 650 bytes that follow a law."""
     chance = random.Random(seed)
     pick = _picker(law, chance)
     for number in range(count):
@@ -59,6 +62,8 @@ def events_of(count: int, law: Law, seed: int = 7) -> Iterator[Generated]:
         event = _event(chance, law.first + number, user, device)
         if law.turns and "userId" not in event:
             event["userId"] = f"user-{user}"
+        if not law.context:
+            del event["context"]
         value = json.dumps(event, separators=(",", ":")).encode()
         yield Generated(device.encode(), value, user)
 
@@ -75,6 +80,7 @@ def _picker(law: Law, chance: random.Random) -> Callable[[], int]:
 
 def _event(chance: random.Random, number: int, user: int, device: str) -> dict[str, Any]:
     at = _iso(START_MS + number * 10)
+    page = PAGES[number % len(PAGES)]
     event: dict[str, Any] = {
         "type": "identify",
         "messageId": f"ajs-next-{START_MS + number * 10}-{number:012x}",
@@ -86,7 +92,7 @@ def _event(chance: random.Random, number: int, user: int, device: str) -> dict[s
             "locale": "en-GB",
             "userAgent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0",
             "library": {"name": "analytics.js", "version": "2.11.1"},
-            "page": {"path": "/pricing", "url": "https://shop.example/pricing?ref=a"},
+            "page": {"path": page, "url": f"https://shop.example{page}?ref=a"},
             "campaign": {"name": "spring", "source": "newsletter", "medium": "email"},
         },
         "integrations": {},

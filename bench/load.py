@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
+from select import select
 from typing import Any
 
 from confluent_kafka import Producer
@@ -39,6 +40,8 @@ class Load:
 
     def __init__(self, order: Order) -> None:
         self.order = order
+        self.ended = 0.0
+        """When the last event had been taken, once it has finished."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench.load", json.dumps(asdict(order))],
             cwd=ROOT,
@@ -57,10 +60,15 @@ class Load:
         print(start, file=self.process.stdin, flush=True)
         return start
 
+    def sending(self) -> bool:
+        """Whether there are events that were not sent yet."""
+        assert self.process.stdout is not None
+        return not select([self.process.stdout], [], [], 0)[0]
+
     def finish(self) -> float:
         """Waits for the last event; returns by how many seconds one went out late at most."""
         assert self.process.stdout is not None
-        late = float(self.process.stdout.readline())
+        late, self.ended = map(float, self.process.stdout.readline().split())
         self.process.wait(READY_S_MAX)
         return late
 
@@ -102,4 +110,4 @@ def send(order: Order) -> float:
 
 
 if __name__ == "__main__":
-    print(send(Order(**json.loads(sys.argv[1]))), flush=True)
+    print(send(Order(**json.loads(sys.argv[1]))), time.monotonic(), flush=True)

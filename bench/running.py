@@ -47,6 +47,7 @@ class Plan:
     quick: bool = False
     contenders: tuple[Contender, ...] = ()
     profiles: int = 1_000_000
+    people: int = 2_000_000
 
     def scaled(self, full: float, quick: float) -> float:
         """A size or a time, by how much is measured."""

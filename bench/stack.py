@@ -29,10 +29,13 @@ class Raw:
 
 @dataclass(frozen=True)
 class Stack:
-    """Addresses; ``redis`` is None where every run gets a server of its own."""
+    """Addresses; ``redis`` is None where every run gets a server of its own, ``broker_pid`` where
+    the broker was not started here.
+    """
 
     brokers: str
     redis: str | None = None
+    broker_pid: int | None = None
 
     @contextmanager
     def store(self) -> Iterator[str]:
@@ -96,7 +99,7 @@ def services() -> Iterator[Stack]:
     kafka = Kafka()
     try:
         kafka.start()
-        yield Stack(kafka.bootstrap)
+        yield Stack(kafka.bootstrap, broker_pid=kafka.process.pid if kafka.process else None)
     finally:
         kafka.close()
 
@@ -115,6 +118,10 @@ class StoreMeter:
     def memory(self) -> int:
         """Bytes in use."""
         return int(self.client.info("memory")["used_memory"])
+
+    def keys(self) -> int:
+        """How many there are."""
+        return int(self.client.dbsize())
 
     def close(self) -> None:
         """Hangs up."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from bench.findings import Findings
 from bench.running import Bench
-from bench.scenarios import agreement, delays, forms, growth, rates, scaling
+from bench.scenarios import agreement, bursts, delays, forms, growth, memory, rates, scaling
 
 Scenario = Callable[[Bench], Findings]
 
@@ -12,9 +12,10 @@ SCENARIOS: dict[str, Scenario] = {
     "agreement": agreement.agreement,
     "throughput": rates.throughput,
     "latency": delays.latency,
-    "burst": delays.burst,
+    "burst": bursts.burst,
     "replay": growth.replay,
     "store": growth.store,
+    "memory": memory.memory,
     "destinations": forms.destinations,
     "avro": forms.avro,
     "workers": scaling.workers,

@@ -1,21 +1,11 @@
-"""How long one event takes: at half of the maximum, on a trickle, and after a burst."""
-
-import time
-from dataclasses import asdict
+"""How long one event takes: at half of the maximum, and on a trickle."""
 
 from bench.contenders import PASSTHROUGH, PASSTHROUGH_ALO, RESOLVER, RESOLVER_ALO, Contender
-from bench.findings import MIB, Bars, Findings, Table
-from bench.generate import UNIFORM
-from bench.latency import SEED, Latency, Reader, effects, measure
-from bench.load import Load, Order
-from bench.running import BEGIN_S_MAX, SLOWEST, Bench
-from bench.watched import Watched
+from bench.findings import Bars, Findings, Table
+from bench.latency import Latency, measure
+from bench.running import Bench
 
 TRICKLE = 20.0
-MEMORY_MIB_MAX = 500
-"""What a worker may take at most, whatever waits for it."""
-DRAIN_QUIET_READS = 20
-"""Empty reads of 0.1 s after which an output topic counts as read to its end."""
 
 
 def latency(bench: Bench) -> Findings:
@@ -80,52 +70,3 @@ def cells(one: Latency) -> list[str]:
     """A latency's figures."""
     shares = [f"{part:,.1f}" for part in (one.p50_ms, one.p99_ms, one.p999_ms)]
     return [f"{one.rate:,.0f}", *shares, f"{one.lost}", f"{one.late_ms:.0f}"]
-
-
-def burst(bench: Bench) -> Findings:
-    """Twice the maximum for a while: does the lag drain, is all there, is memory bounded?"""
-    rate, seconds = bench.maximum(RESOLVER) * 2, bench.plan.scaled(30, 5)
-    count = int(rate * seconds)
-    raw = bench.stack.fill(0, UNIFORM)
-    order = Order(bench.stack.brokers, raw.topic, rate, count, asdict(UNIFORM), SEED)
-    bench.say(f"burst of {rate:,.0f} events/s for {seconds:.0f} s")
-    with bench.stack.store() as redis:
-        setup = bench.setup(RESOLVER, raw.topic, redis, events=count)
-        load = Load(order)
-        try:
-            with bench.running(RESOLVER, setup) as watched:
-                figures = drain(watched, load, count)
-                lost = count_lost(bench.stack.brokers, setup.out, count)
-        finally:
-            load.close()
-    sent_s, drained_s, memory, buried = figures
-    found = Findings()
-    row = [f"{rate:,.0f}", f"{sent_s:.0f}", f"{drained_s:.1f}", f"{lost}", f"{memory:,.0f}"]
-    columns = ["events/s sent", "for s", "drained after s", "lost", "memory MiB at most"]
-    found.tables.append(Table("A burst at twice the maximum, one worker", columns, [row]))
-    kept = not lost and not buried and memory < MEMORY_MIB_MAX
-    found.note(
-        "burst", float(kept), f"drained {drained_s:.1f} s after it, {memory:.0f} MiB at most"
-    )
-    return found
-
-
-def drain(watched: Watched, load: Load, count: int) -> tuple[float, float, float, int]:
-    """Seconds of sending, seconds until all was done, MiB at most, dead letters."""
-    watched.wait_for("begin", BEGIN_S_MAX)
-    start = load.start()
-    load.finish()
-    ended = time.monotonic()
-    done = watched.wait_for("done", BEGIN_S_MAX + count / SLOWEST)
-    buried = int(done.notes.get("buried", 0))
-    return ended - start, max(0.0, done.at - ended), done.rss_max / MIB, buried
-
-
-def count_lost(brokers: str, topic: str, count: int) -> int:
-    """Events whose effect is in no committed output."""
-    reader = Reader(brokers, topic)
-    quiet = 0
-    while quiet < DRAIN_QUIET_READS:
-        quiet = 0 if reader.read(0.1) else quiet + 1
-    reader.close()
-    return effects(reader.seen, [0.0] * count, UNIFORM)[1]

@@ -4,12 +4,14 @@ from bench.contenders import RESOLVER
 from bench.findings import GIB, MIB, Findings, Table
 from bench.generate import UNIFORM, Law
 from bench.running import Bench, Figures, median
+from bench.stack import StoreMeter
 from tests.stack.services import StackError
 
 FEW = 10_000
-MB = 1_000_000
 DEVICES = 2
 """anonymousIds of each profile in the store that is filled."""
+COMPARED = 50_000
+"""Profiles resolved with and without contexts."""
 
 
 def replay(bench: Bench) -> Findings:
@@ -51,6 +53,7 @@ def store(bench: Bench) -> Findings:
     with bench.stack.store() as little, bench.stack.store() as large:
         few_prefix, _ = filled(bench, little, FEW)
         many_prefix, filling = filled(bench, large, many)
+        keys = keys_of(large)
         cases = {
             f"{FEW:,} in Redis, events about all of them": (little, few_prefix, FEW),
             f"{many:,} in Redis, events about {FEW:,} of them": (large, many_prefix, FEW),
@@ -72,8 +75,16 @@ def store(bench: Bench) -> Findings:
         f" store {spread / few:.2f}, as fewer meet in a batch"
     )
     found.note("store_size", same / few, remark)
-    note_sizes(found, filling, many)
+    found.add(sizes(filling, many, keys, context_bytes(bench)))
     return found
+
+
+def keys_of(redis: str) -> int:
+    """How many keys a store has."""
+    meter = StoreMeter(redis)
+    keys = meter.keys()
+    meter.close()
+    return keys
 
 
 def middle_of(figures: list[Figures]) -> Figures:
@@ -81,26 +92,42 @@ def middle_of(figures: list[Figures]) -> Figures:
     return sorted(figures, key=lambda one: one.events_per_s)[len(figures) // 2]
 
 
-def filled(bench: Bench, redis: str, profiles: int) -> tuple[str, Figures]:
+def filled(bench: Bench, redis: str, profiles: int, *, context: bool = True) -> tuple[str, Figures]:
     """Resolves so many users into a store; their prefix there, and what it took."""
-    bench.say(f"a store of {profiles:,} profiles")
-    source = bench.stack.fill(profiles * DEVICES, Law("in turn", users=profiles, turns=True))
+    bench.say(f"a store of {profiles:,} profiles" + ("" if context else ", no contexts"))
+    law = Law("in turn", users=profiles, turns=True, context=context)
+    source = bench.stack.fill(profiles * DEVICES, law)
     setup = bench.setup(RESOLVER, source.topic, redis, events=source.events)
     filling = bench.finish(RESOLVER, setup)
     bench.stack.drop(source.topic)
     return setup.prefix, filling
 
 
-def note_sizes(found: Findings, filling: Figures, profiles: int) -> None:
-    """What a profile takes in Redis, and what the worker took while all of them passed."""
+def sizes(filling: Figures, profiles: int, keys: int, kept: float) -> Findings:
+    """What a profile takes in Redis, keys and all; ``kept`` bytes of it are context."""
     each = filling.redis_memory / profiles
-    found.note("redis", each * 1_000_000 / GIB, f"measured over {profiles:,} profiles")
-    resident = filling.resident or (filling.memory,)
-    half, last = resident[len(resident) // 2], resident[-1]
-    grown = (last - half) / MB
-    remark = f"{profiles:,} seen; {grown:+.0f} MB over the second half of them"
-    found.note("memory", filling.memory / MB, remark)
-    row = [f"{profiles:,}", f"{each:,.0f}", f"{filling.memory / MIB:,.0f}", f"{grown:+.1f}"]
-    columns = ["profiles", "Redis bytes each", "worker MiB at most", "MB grown in 2nd half"]
-    title = f"Memory: profiles with {DEVICES} anonymousIds each, two events each"
-    found.tables.append(Table(title, columns, [row]))
+    row = [f"{profiles:,}", f"{keys / profiles:.1f}", f"{each:,.0f}"]
+    row += [f"{kept:,.0f}", f"{each * 1_000_000 / GIB:.2f}", f"{filling.memory / MIB:,.0f}"]
+    columns = ["profiles", "keys each", "Redis bytes each", "of it context", "GiB per million"]
+    columns += ["worker MiB at most"]
+    title = f"Redis: profiles with {DEVICES} anonymousIds each, one event on each"
+    note = (
+        "Bytes of used_memory, after less before: values, keys, tables and what the allocator"
+        " rounds up. Context: what the same events take less without it, by"
+        f" {min(profiles, COMPARED):,} profiles."
+    )
+    found = Findings([Table(title, columns, [row], [note])])
+    remark = f"measured over {profiles:,} profiles; {kept / each:.0%} of it are contexts"
+    found.note("redis", each * 1_000_000 / GIB, remark)
+    return found
+
+
+def context_bytes(bench: Bench) -> float:
+    """Bytes of a profile in Redis that are context: what is missing where events have none."""
+    profiles = min(bench.plan.profiles, COMPARED)
+    each = []
+    for context in (True, False):
+        with bench.stack.store() as redis:
+            _, filling = filled(bench, redis, profiles, context=context)
+        each.append(filling.redis_memory / profiles)
+    return each[0] - each[1]

@@ -63,23 +63,24 @@ class Loop:
 
     def handle(self, events: list[dict[str, Any]]) -> None:
         """Merges a batch into the store and emits every profile that it touched."""
-        devices = self.load("d", (one["anonymousId"] for one in events))
-        statements = []
+        known = self.load("d", (one["anonymousId"] for one in events))
+        devices, statements = dict(known), []
         for event in events:
             name = event["anonymousId"]
             devices[name], statement = device_step(devices[name], event)
             statements.append(statement)
         users = self.load("u", (one["userId"] for one in statements if one["userId"] is not None))
-        profiles: dict[str, dict[str, Any]] = {}
+        latest: dict[str, dict[str, Any]] = {}
         for statement in statements:
             name = statement["userId"]
-            if name is None:
-                profiles[statement["anonymousId"]] = anonymous_profile(statement)
-                continue
-            users[name] = user = user_step(users[name], statement)
-            profiles[name] = profile_of(user, statement)
-        self.save({"d": devices, "u": users})
-        for key, profile in profiles.items():
+            if name is not None:
+                users[name] = user_step(users[name], statement)
+            latest[name or statement["anonymousId"]] = statement
+        changed = {name: one for name, one in devices.items() if one is not known[name]}
+        self.save({"d": changed, "u": users})
+        for key, statement in latest.items():
+            user = users.get(key)
+            profile = profile_of(user, statement) if user else anonymous_profile(statement)
             self.producer.produce(self.setup.out, orjson.dumps(profile), key)
 
     def load(self, kind: str, names: Iterable[str]) -> dict[str, dict[str, Any] | None]:

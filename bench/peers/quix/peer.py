@@ -35,8 +35,10 @@ def build(app: Application, setup: Setup, progress: Progress) -> None:
 
     def of_device(event: dict[str, Any], state: State) -> dict[str, Any]:
         progress.begin()
-        device, statement = device_step(state.get(STATE), event)
-        state.set(STATE, device)
+        known = state.get(STATE)
+        device, statement = device_step(known, event)
+        if device is not known:
+            state.set(STATE, device)
         return statement
 
     def of_user(statement: dict[str, Any], state: State) -> dict[str, Any]:

@@ -1,6 +1,4 @@
 package peer;
 
-import java.util.Map;
-
-/** What was said with a device alone, and whose it is. */
-record Device(String userId, Map<String, Trait> traits) {}
+/** Whose a device is, or else what was said before anybody logged in on it. */
+record Device(String userId, Said said) {}

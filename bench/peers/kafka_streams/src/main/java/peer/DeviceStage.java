@@ -1,7 +1,5 @@
 package peer;
 
-import java.util.HashMap;
-import java.util.Map;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
@@ -29,25 +27,17 @@ final class DeviceStage implements Processor<String, Event, String, Statement> {
         Event event = record.value();
         String anonymousId = event.anonymousId();
         Device known = devices.get(anonymousId);
-        String userId = event.userId();
-        Map<String, Trait> traits = Trait.of(event.traits(), event.timestamp());
+        String owner = known == null ? null : known.userId();
+        Said before = known == null ? null : known.said();
+        Said said = before == null ? Said.by(event) : before.and(Said.by(event));
+        String userId = event.userId() == null ? owner : event.userId();
         if (userId == null) {
-            Map<String, Trait> own = known == null ? new HashMap<>() : known.traits();
-            userId = known == null ? null : known.userId();
-            Trait.merge(own, traits);
-            devices.put(anonymousId, new Device(userId, own));
-            traits = own;
-        } else {
-            if (known == null || !userId.equals(known.userId())) {
-                Map<String, Trait> own = known == null ? new HashMap<>() : known.traits();
-                devices.put(anonymousId, new Device(userId, own));
-            }
-            if (known != null) {
-                Trait.merge(traits, known.traits());
-            }
+            devices.put(anonymousId, new Device(null, said));
+        } else if (!userId.equals(owner)) {
+            devices.put(anonymousId, new Device(userId, null));
         }
         String key = userId == null ? anonymousId : userId;
-        context.forward(record.withKey(key).withValue(new Statement(
-            userId, anonymousId, event.messageId(), event.timestamp(), traits)));
+        context.forward(record.withKey(key).withValue(
+            new Statement(userId, anonymousId, event.messageId(), said)));
     }
 }

@@ -61,7 +61,7 @@ public final class Peer {
         Serde<Profile> profiles = Json.serde(Profile.class);
         StreamsBuilder builder = new StreamsBuilder();
         builder.addStateStore(store("devices", text, Json.serde(Device.class)));
-        builder.addStateStore(store("users", text, profiles));
+        builder.addStateStore(store("users", text, Serdes.ByteArray()));
 
         KStream<String, Statement> stated = builder
             .stream(setup.raw(), Consumed.with(text, Json.serde(Event.class)))
@@ -73,8 +73,8 @@ public final class Peer {
         routes.get("to-users")
             .repartition(Repartitioned.with(text, statements)
                 .withName("by-user").withNumberOfPartitions(PARTITIONS))
-            .process(() -> new UserStage(progress), "users")
-            .to(setup.out(), Produced.with(text, profiles));
+            .process(() -> new UserStage(progress, profiles), "users")
+            .to(setup.out(), Produced.with(text, Serdes.ByteArray()));
         routes.get("to-nobody")
             .mapValues(Statement::anonymousProfile)
             .peek((key, one) -> progress.count())

@@ -1,14 +1,12 @@
 package peer;
 
-import java.util.Map;
+import java.util.List;
 import java.util.TreeSet;
 
 /** What one event adds to a user, its device's share included. */
-record Statement(
-    String userId, String anonymousId, String messageId, String at, Map<String, Trait> traits) {
+record Statement(String userId, String anonymousId, String messageId, Said said) {
 
     Profile anonymousProfile() {
-        return new Profile(
-            null, new TreeSet<>(java.util.List.of(anonymousId)), traits, at, messageId);
+        return Profile.of(this, new TreeSet<>(List.of(anonymousId)), said);
     }
 }
