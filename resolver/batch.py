@@ -28,7 +28,7 @@ from resolver.core.values import (
     eff_of,
 )
 from resolver.errors import BadEvent
-from resolver.ports import Decoder, Message
+from resolver.ports import Decoder, Message, Offsets
 from resolver.state import State
 
 SKIPPED_TYPE: Final = "another_type"
@@ -197,3 +197,22 @@ def fold_batch(messages: Sequence[Message], decoder: Decoder, reading: Reading) 
             batch.buried.append(Buried(message, fault))
     batch.warned.update(warned)
     return batch
+
+
+def next_offsets(messages: Sequence[Message]) -> Offsets:
+    """Where to read on after these messages."""
+    offsets: Offsets = {}
+    for message in messages:
+        place = (message.topic, message.partition)
+        if message.offset >= offsets.get(place, 0):
+            offsets[place] = message.offset + 1
+    return offsets
+
+
+def first_offsets(messages: Sequence[Message]) -> Offsets:
+    """Where these messages begin."""
+    offsets: Offsets = {}
+    for message in messages:
+        place = (message.topic, message.partition)
+        offsets[place] = min(message.offset, offsets.get(place, message.offset))
+    return offsets

@@ -7,8 +7,9 @@ there. It appends to the changelog itself, so its end is where that ended before
 from collections.abc import Callable
 from typing import Protocol
 
-from resolver.ports import Message
-from resolver.worker import Offsets, Source, next_offsets
+from resolver.batch import next_offsets
+from resolver.ports import Message, Offsets
+from resolver.worker import Source
 
 Advanced = Callable[[int], None]
 

@@ -11,6 +11,8 @@ from resolver.core.profiles import Profile
 from resolver.state import State
 
 Headers = list[tuple[str, bytes]]
+Offsets = dict[tuple[str, int], int]
+"""By (topic, partition): the next offset to read."""
 
 
 @final

@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
-from resolver.batch import Batch
+from resolver.batch import Batch, first_offsets, next_offsets
 from resolver.errors import TransactionAborted, Unavailable
 from resolver.joining import Tag
 from resolver.pipeline import Pipeline
-from resolver.ports import Message
-
-Offsets = dict[tuple[str, int], int]
-"""By (topic, partition): the next offset to read."""
+from resolver.ports import Message, Offsets
 
 POLL_S = 0.2
 """How long an idle worker waits for a message before it looks at its duties again."""
@@ -180,22 +177,3 @@ class Worker:
 def new_tag() -> Tag:
     """The first transaction of a new incarnation."""
     return Tag(secrets.token_urlsafe(9), 0)
-
-
-def next_offsets(messages: Sequence[Message]) -> Offsets:
-    """Where to read on after these messages."""
-    offsets: Offsets = {}
-    for message in messages:
-        place = (message.topic, message.partition)
-        if message.offset >= offsets.get(place, 0):
-            offsets[place] = message.offset + 1
-    return offsets
-
-
-def first_offsets(messages: Sequence[Message]) -> Offsets:
-    """Where these messages begin."""
-    offsets: Offsets = {}
-    for message in messages:
-        place = (message.topic, message.partition)
-        offsets[place] = min(message.offset, offsets.get(place, message.offset))
-    return offsets

@@ -13,9 +13,8 @@ from resolver.edges.digests import payload_digest
 from resolver.edges.json_codec import JsonDecoder
 from resolver.filling import Filling
 from resolver.joining import Joined, Joiner, Tag, Target, join_records
-from resolver.ports import Message
+from resolver.ports import Message, Offsets
 from resolver.state import State
-from resolver.worker import Offsets
 from tests.core.people import messages
 
 KEY = "user:u"

@@ -34,7 +34,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
         None,
     ),
     "worker": (CORE | {"ports", "batch", "joining", "pipeline"}, None),
-    "filling": (CORE | {"ports", "worker"}, None),
+    "filling": (CORE | {"batch", "ports", "worker"}, None),
     "contracts": ({"errors", "destinations"}, {"pydantic"}),
     "yaml_text": ({"errors"}, {"pydantic", "yaml"}),
     "destinations": (

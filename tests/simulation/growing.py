@@ -17,8 +17,8 @@ from resolver.edges.memory import (
 )
 from resolver.edges.state_codec import StateCodec
 from resolver.filling import Filling
-from resolver.ports import Message
-from resolver.worker import Limits, Offsets, Worker
+from resolver.ports import Message, Offsets
+from resolver.worker import Limits, Worker
 from tests.simulation.scheduler import Task
 from tests.simulation.world import CHANGELOG, DEAD, PARTITIONS, SPECS, Nobody, Rules, Steady, World
 
