@@ -13,8 +13,10 @@ from resolver.core.profiles import Profile, project
 from resolver.core.records import (
     NOTHING,
     contributions,
+    is_hidden,
     join_devices,
     join_people,
+    keeps_owners,
     lead_contributions,
 )
 from resolver.core.values import NO_DEVICE, NO_PERSON, Contribution, Device, Layer, Person, Record
@@ -140,8 +142,10 @@ class Joiner:
         version = now_ms if old is None else max(old.version + 1, now_ms)
         state = State(record, tag.incarnation, tag.sequence, [], {}, version)
         joined = Joined(key, old, state, settled)
-        shares = shares_of(record, key, self.policy)
-        state.outbox = self._outbox(key, old, shares, settled)
+        shares: dict[str, tuple[Layer, Layer]] = {}
+        if not settled or not keeps_owners(before, record):
+            shares = shares_of(record, key, self.policy)
+            state.outbox = self._outbox(key, old, shares, settled)
         for receiver in state.outbox:
             identified, anonymous = shares.get(receiver, NOTHING)
             contribution = Contribution(version, identified, anonymous)
@@ -196,10 +200,13 @@ class Joiner:
         """Sets what must be emitted, and the digest of what each destination is shown."""
         before = old.shown if old is not None else {}
         record, key = joined.state.record, joined.key
-        if not before and is_hidden(record, key):
-            return
         shown = joined.state.shown
-        for output in self.project_all(key, record):
+        outputs: list[Output] = []
+        if not is_hidden(record, key):
+            outputs = self.project_all(key, record)
+        elif before:
+            outputs = [Output(target, None, None) for target in self.targets]
+        for output in outputs:
             name = output.target.name
             known = before.get(name)
             if output.stable is not None:
@@ -226,13 +233,6 @@ class Joiner:
 def is_own(joined: Joined) -> bool:
     """Whether the state before is of the same run: a backfill sent it then."""
     return joined.before is not None and joined.before.incarnation == joined.state.incarnation
-
-
-def is_hidden(record: Record, key: str) -> bool:
-    """Whether the record is nobody's profile for sure, so that folding it can be spared."""
-    if isinstance(record, Device):
-        return not record.statements
-    return record.claim is not None and key.startswith(EMAIL)
 
 
 def restrictions_of(record: Record) -> tuple[str, ...]:

@@ -70,6 +70,24 @@ def owned_statements(
     return owners
 
 
+def is_claimed(statements: list[Statement], points: Points) -> bool:
+    """Whether a login at or after the last statement claims whatever no earlier one does."""
+    if not statements:
+        return True
+    return bool(points) and max(points.values()) >= eff_of(statements[-1].stamp)
+
+
+def adds_later(before: Points, after: Points) -> bool:
+    """Whether ``after`` is ``before`` with points that are all later than every one of them."""
+    latest, kept = max(before.values()), 0
+    for place, eff in after.items():
+        if before.get(place) == eff:
+            kept += 1
+        elif eff <= latest:
+            return False
+    return kept == len(before)
+
+
 def _sole_owner(bound: set[str], linked: list[str]) -> str:
     if len(bound) == 1:
         return next(iter(bound))

@@ -9,10 +9,20 @@ from collections import Counter
 from typing import Final
 
 from resolver.core.events import DEVICE, SEEN
+from resolver.core.identifiers import EMAIL
 from resolver.core.layers import join_layers, layer_of, merge
-from resolver.core.ownership import join_points, owned_statements
+from resolver.core.ownership import adds_later, is_claimed, join_points, owned_statements
 from resolver.core.policy import Policy
-from resolver.core.values import EMPTY, Contribution, Device, Layer, Person, Stamp, Statement
+from resolver.core.values import (
+    EMPTY,
+    Contribution,
+    Device,
+    Layer,
+    Person,
+    Record,
+    Stamp,
+    Statement,
+)
 
 WRITES_MAX: Final = 128
 """Latest anonymous writes kept per trait: a device rarely says more before somebody logs in."""
@@ -125,6 +135,28 @@ def contributions(device: Device, anon: str, policy: Policy) -> dict[str, tuple[
             marked = _marked(statements, DEVICE + anon)
             shares[owner] = (EMPTY, layer_of(marked, policy))
     return shares
+
+
+def keeps_owners(before: Record | None, after: Record) -> bool:
+    """Whether a device's statements surely belong to the same people as before: a login that is
+    later than one that claimed them all changes nothing. Spares finding their owners, twice.
+    """
+    if not isinstance(before, Device) or not isinstance(after, Device):
+        return False
+    if not after.statements:
+        return True
+    if after.statements is not before.statements or not is_claimed(
+        before.statements, before.points
+    ):
+        return False
+    return after.points is before.points or adds_later(before.points, after.points)
+
+
+def is_hidden(record: Record, identifier: str) -> bool:
+    """Whether the record is nobody's profile for sure, so that folding it can be spared."""
+    if isinstance(record, Device):
+        return is_claimed(record.statements, record.points)
+    return record.claim is not None and identifier.startswith(EMAIL)
 
 
 def unowned(device: Device) -> list[Statement]:

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolver.batch import fold_batch
+from resolver.core.consent import EVERYTHING
 from resolver.core.events import Reading
 from resolver.core.policy import Policy, Precedence
 from resolver.core.profiles import project
-from resolver.core.values import EMPTY, Contribution, Person, Record
+from resolver.core.records import contributions, is_hidden, join_devices, keeps_owners, unowned
+from resolver.core.values import EMPTY, NO_DEVICE, Contribution, Device, Person, Record
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.state_codec import StateCodec
 from resolver.joining import join_records
@@ -147,6 +149,27 @@ def messages_in_place(history: list[dict[str, Any]], kept: list[dict[str, Any]])
         for message, event in zip(messages(history), history, strict=True)
         if id(event) in places
     ]
+
+
+@given(history=histories, seed=st.integers(0, 999))
+def test_who_surely_keeps_their_statements_has_the_same_ones(
+    history: list[dict[str, Any]], seed: int
+) -> None:
+    """Owners are not looked for where a later login cannot change them: a wrong guess would leave
+    a write with the wrong person, or a profile where there is none.
+    """
+    policy, known = Policy(), dict[str, Device]()
+    for message in shuffled_and_repeated(messages(history), seed):
+        batch = fold_batch([message], JsonDecoder(), Reading())
+        for key, delta in batch.devices.items():
+            before = known.get(key)
+            after = join_devices(before or NO_DEVICE, delta.record(policy), policy)
+            known[key] = after
+            if before is not None and keeps_owners(before, after):
+                assert contributions(after, key, policy) == contributions(before, key, policy)
+                assert unowned(after) == unowned(before)
+            if is_hidden(after, key):
+                assert project(after, key, EVERYTHING, policy) is None
 
 
 @given(history=histories)
