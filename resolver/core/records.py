@@ -143,13 +143,12 @@ def keeps_owners(before: Record | None, after: Record) -> bool:
     """
     if not isinstance(before, Device) or not isinstance(after, Device):
         return False
+    if after.statements is not before.statements:
+        return False
     if not after.statements:
         return True
-    if after.statements is not before.statements or not is_claimed(
-        before.statements, before.points
-    ):
-        return False
-    return after.points is before.points or adds_later(before.points, after.points)
+    claimed = is_claimed(before.statements, before.points)
+    return claimed and (after.points is before.points or adds_later(before.points, after.points))
 
 
 def is_hidden(record: Record, identifier: str) -> bool:

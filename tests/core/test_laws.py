@@ -12,8 +12,8 @@ from resolver.core.consent import EVERYTHING
 from resolver.core.events import Reading
 from resolver.core.policy import Policy, Precedence
 from resolver.core.profiles import project
-from resolver.core.records import contributions, is_hidden, join_devices, keeps_owners, unowned
-from resolver.core.values import EMPTY, NO_DEVICE, Contribution, Device, Person, Record
+from resolver.core.records import contributions, is_hidden, keeps_owners, unowned
+from resolver.core.values import EMPTY, Contribution, Device, Person, Record
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.state_codec import StateCodec
 from resolver.joining import join_records
@@ -163,7 +163,8 @@ def test_who_surely_keeps_their_statements_has_the_same_ones(
         batch = fold_batch([message], JsonDecoder(), Reading())
         for key, delta in batch.devices.items():
             before = known.get(key)
-            after = join_devices(before or NO_DEVICE, delta.record(policy), policy)
+            after = join_records(before, delta.record(policy), policy)
+            assert isinstance(after, Device)
             known[key] = after
             if before is not None and keeps_owners(before, after):
                 assert contributions(after, key, policy) == contributions(before, key, policy)
