@@ -18,7 +18,7 @@ from resolver.core.consent import (
 )
 from resolver.core.events import RawEvent, Reading, Warned, read_event
 from resolver.core.profiles import Profile, project
-from resolver.core.times import OLDEST_US, instant_us, iso_utc
+from resolver.core.times import OLDEST_US, instant_us
 from resolver.core.values import Contribution, Position, Record
 from resolver.destinations.spec import DestinationSpec
 from resolver.errors import BadEvent, ConfigError
@@ -178,15 +178,14 @@ def spec_of(settings: Settings, destination: str) -> DestinationSpec:
 
 def as_line(profile: Profile, context: Callable[[bytes], Any] = json.loads) -> dict[str, Any]:
     """A profile as the offline command prints it."""
-    first, last = profile.first_seen_us, profile.last_seen_us
     return {
         "profileId": profile.id,
         "userId": profile.user_id,
         "anonymousIds": profile.anonymous_ids,
         "emails": profile.emails,
         "traits": profile.traits,
-        "firstSeenAt": None if first is None else iso_utc(first),
-        "lastSeenAt": None if last is None else iso_utc(last),
+        "firstSeenAt": profile.first_seen_at,
+        "lastSeenAt": profile.last_seen_at,
         "context": context(profile.context),
     }
 

@@ -4,10 +4,11 @@ from typing import Any, Final, final
 
 from resolver.core.consent import Audience
 from resolver.core.events import DEVICE, OPTIONS, SEEN
-from resolver.core.identifiers import ANON, EMAIL
+from resolver.core.identifiers import ANON, EMAIL, USER
 from resolver.core.layers import stamp_of_statement
 from resolver.core.policy import PATH_SEPARATOR, Policy, Precedence, assemble
 from resolver.core.records import unowned
+from resolver.core.times import iso_utc
 from resolver.core.values import (
     Contribution,
     Device,
@@ -36,6 +37,8 @@ class Profile:
     """
 
     __slots__ = (
+        "_first_seen",
+        "_last_seen",
         "anonymous_id",
         "anonymous_ids",
         "context",
@@ -59,12 +62,29 @@ class Profile:
         self.context = NO_CONTEXT
         self.options: dict[str, Any] = {}
         self.merged: list[str] = []
+        self._first_seen: str | None = None
+        self._last_seen: str | None = None
 
     @property
     def user_id(self) -> str | None:
         """The userId senders used: the user's id, a lead's address, None while anonymous."""
-        kind, _, value = self.id.partition(":")
-        return None if kind == "anon" else value
+        if self.id[0] == USER[0]:
+            return self.id[len(USER) :]
+        return self.id[len(EMAIL) :] if self.id[0] == EMAIL[0] else None
+
+    @property
+    def first_seen_at(self) -> str | None:
+        """In ISO 8601; made once, however many destinations there are."""
+        if self._first_seen is None and self.first_seen_us is not None:
+            self._first_seen = iso_utc(self.first_seen_us)
+        return self._first_seen
+
+    @property
+    def last_seen_at(self) -> str | None:
+        """In ISO 8601; made once, however many destinations there are."""
+        if self._last_seen is None and self.last_seen_us is not None:
+            self._last_seen = iso_utc(self.last_seen_us)
+        return self._last_seen
 
     def with_traits(self, traits: dict[str, Any]) -> "Profile":
         """The same person with other traits."""

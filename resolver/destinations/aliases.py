@@ -8,7 +8,6 @@ from typing import Any
 
 from resolver.core.identifiers import USER
 from resolver.core.profiles import Profile
-from resolver.core.times import iso_utc
 from resolver.destinations.identity import Identity
 from resolver.destinations.spec import DestinationSpec
 
@@ -28,8 +27,7 @@ class Aliases:
         """One payload for each of ``merged``, in their order; none of them for who is no user."""
         if not profile.id.startswith(USER):
             return []
-        last_seen_us = profile.last_seen_us
-        timestamp = None if last_seen_us is None else iso_utc(last_seen_us)
+        timestamp = profile.last_seen_at
         ids = {}
         if self._identity is not None:
             ids["identity"] = self._identity.of(profile, profile.traits)

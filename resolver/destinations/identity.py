@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from resolver.core.profiles import Profile
-from resolver.core.times import iso_utc
 from resolver.destinations.forms import Convert, chain, converter_of
 from resolver.destinations.rules import IdentityRule
 from resolver.destinations.spec import DestinationSpec
@@ -57,25 +56,17 @@ def _context_reader(path: list[str]) -> Read:
     return read
 
 
-def _user_id(profile: Profile, _: dict[str, Any]) -> str | None:
-    return None if profile.id[0] == "a" else profile.id.partition(":")[2]
-
-
 def _database_id(profile: Profile, _: dict[str, Any]) -> str | None:
     return profile.id[5:] if profile.id[0] == "u" else None
 
 
 READERS: Final[dict[str, Read]] = {
-    "user_id": _user_id,
+    "user_id": lambda profile, _: profile.user_id,
     "database_id": _database_id,
     "anonymous_id": lambda profile, _: profile.anonymous_id,
-    "first_seen": lambda profile, _: _instant(profile.first_seen_us),
-    "last_seen": lambda profile, _: _instant(profile.last_seen_us),
+    "first_seen": lambda profile, _: profile.first_seen_at,
+    "last_seen": lambda profile, _: profile.last_seen_at,
 }
-
-
-def _instant(instant_us: int | None) -> str | None:
-    return None if instant_us is None else iso_utc(instant_us)
 
 
 class Identity:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from resolver.core.profiles import NO_CONTEXT, Profile
-from resolver.core.times import iso_utc
 from resolver.destinations.derive import Deriver
 from resolver.destinations.forms import converter_of
 from resolver.destinations.identity import Identity, reader_of
@@ -155,7 +154,7 @@ class Shape:
             sent = fitted
         if only is not None:
             sent = self._changed(profile, traits, only, identity)
-        last_seen = _iso(profile.last_seen_us)
+        last_seen = profile.last_seen_at
         payload: dict[str, Any] = {
             "type": "identify",
             "timestamp": last_seen,
@@ -170,7 +169,7 @@ class Shape:
         emails = profile.emails
         payload["profile"] = {
             "id": profile.id,
-            "firstSeenAt": _iso(profile.first_seen_us),
+            "firstSeenAt": profile.first_seen_at,
             "lastSeenAt": last_seen,
             "anonymousIds": profile.anonymous_ids,
             "emails": emails if self._emails is None else self._emails(emails),
@@ -391,7 +390,3 @@ def _at(sections: Fields, path: list[str]) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
-
-
-def _iso(instant_us: int | None) -> str | None:
-    return None if instant_us is None else iso_utc(instant_us)

@@ -5,12 +5,14 @@ those same bytes with the revision spliced in, so that nothing is encoded twice.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from resolver.core.profiles import Profile
 from resolver.ports import UNTOLD, Announce, Names, Revise, Revision
+
+NONE: Final = b"[]"
 
 
 class JsonFormatter:
@@ -62,23 +64,38 @@ class JsonFormatter:
         changed, removed = revision.changed, revision.removed
         if self._names is not None:
             changed, removed = self._names(changed), self._names(removed)
-        spliced = self._encode(
-            {
-                "version": revision.version,
-                "merged": revision.merged if self._tells_merged else UNTOLD,
-                "changed": changed,
-                "removed": removed,
-                "causedBy": revision.caused_by,
-            }
+        version = str(revision.version).encode()
+        merged = self._listed(revision.merged if self._tells_merged else UNTOLD)
+        return b"".join(
+            (
+                stable[:-2],
+                b',"version":',
+                version,
+                b',"merged":',
+                merged,
+                b',"changed":',
+                self._listed(changed),
+                b',"removed":',
+                self._listed(removed),
+                b',"causedBy":',
+                self._encode(revision.caused_by),
+                b'},"messageId":',
+                self._encode(profile.id)[:-1],
+                b"@",
+                version,
+                b'"',
+                after,
+            )
         )
-        message_id = self._encode(f"{profile.id}@{revision.version}")
-        return b"".join((stable[:-2], b",", spliced[1:-1], b'},"messageId":', message_id, after))
 
     def aliases(self, profile: Profile, revision: Revision) -> list[bytes]:
         if self._announce is None:
             return []
         merged, version, caused_by = revision.merged, revision.version, revision.caused_by
         return [self._encode(one) for one in self._announce(profile, merged, version, caused_by)]
+
+    def _listed(self, names: list[str] | None) -> bytes:
+        return NONE if names is not None and not names else self._encode(names)
 
     def _written(self, payload: dict[str, Any]) -> bytes:
         """The payload as JSON; a context that is text already stays as it is."""
