@@ -5,7 +5,8 @@ from typing import Any, Final, final
 
 from resolver.core.policy import Policy
 from resolver.core.profiles import Profile, Shown, shown
-from resolver.joining import Joined, Output, Target
+from resolver.core.values import Record
+from resolver.joining import Joined, Output, Target, restrictions_of, view_of
 from resolver.ports import Revision, Sink
 
 VERSION_HEADER: Final = "resolver.version"
@@ -26,6 +27,21 @@ class Emitted:
         self.names = names
 
 
+@final
+class Compared:
+    """What is news of a profile to who saw what was before: who is part of it, and which traits."""
+
+    __slots__ = ("changed", "merged", "profile", "removed")
+
+    def __init__(
+        self, profile: Profile, merged: list[str], changed: list[str], removed: list[str]
+    ) -> None:
+        self.profile = profile
+        self.merged = merged
+        self.changed = changed
+        self.removed = removed
+
+
 class Emitter:
     """Produces outputs; remembers what was emitted since it was last cleared."""
 
@@ -40,6 +56,8 @@ class Emitter:
         self.waiting: list[tuple[Output, str, int]] = []
         self.sent: dict[str, int] = {}
         self.suppressed: Counter[str] = Counter()
+        self.compared: dict[int, Compared] = {}
+        self.restrictions: tuple[str, ...] = ()
 
     def begin(self) -> None:
         """Forgets the last batch."""
@@ -52,6 +70,9 @@ class Emitter:
         """Produces a swapped record's outputs and its changelog entry; tombstones wait."""
         key, version = joined.key, joined.state.version
         names = NOBODY
+        if len(joined.outputs) > 1 and joined.before is not None:
+            self.compared.clear()
+            self.restrictions = restrictions_of(joined.before.record)
         for output in joined.outputs:
             names += (output.target.name,)
             if output.profile is None or output.stable is None:
@@ -115,15 +136,27 @@ class Emitter:
             return Revision(version, profile.merged, None, None, caused_by)
         if joined.before is None or not joined.before.shown.get(target.name):
             return Revision(version, profile.merged, list(profile.traits), [], caused_by)
-        old = shown(joined.before.record, joined.key, target.audience, self.policy)
-        merged, changed, removed = compare(old, profile)
-        return Revision(version, merged, changed, removed, caused_by)
+        news = self._compare(joined, joined.before.record, profile, target)
+        return Revision(version, news.merged, news.changed, news.removed, caused_by)
+
+    def _compare(
+        self, joined: Joined, before: Record, profile: Profile, target: Target
+    ) -> Compared:
+        """With what was shown before: once for all who see the same now and saw the same then."""
+        if len(joined.outputs) == 1:
+            return compare(shown(before, joined.key, target.audience, self.policy), profile)
+        view = view_of(target.audience, self.restrictions)
+        known = self.compared.get(view)
+        if known is None or known.profile is not profile:
+            old = shown(before, joined.key, target.audience, self.policy)
+            known = self.compared[view] = compare(old, profile)
+        return known
 
 
-def compare(old: Shown | None, new: Profile) -> tuple[list[str], list[str], list[str]]:
-    """(merged, changed, removed) of a profile against what was shown before."""
+def compare(old: Shown | None, new: Profile) -> Compared:
+    """A profile against what was shown before."""
     if old is None:
-        return new.merged, list(new.traits), []
+        return Compared(new, new.merged, list(new.traits), [])
     before, merged_before = old
     traits = new.traits
     changed = [name for name, value in traits.items() if is_news(before.get(name), value)]
@@ -131,7 +164,7 @@ def compare(old: Shown | None, new: Profile) -> tuple[list[str], list[str], list
     merged = new.merged
     if merged and merged_before:
         merged = [source for source in merged if source not in merged_before]
-    return merged, changed, sorted(removed) if removed else removed
+    return Compared(new, merged, changed, sorted(removed) if removed else removed)
 
 
 def is_news(was: Any, value: Any) -> bool:

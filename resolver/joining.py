@@ -167,10 +167,10 @@ class Joiner:
             stable = None if profile is None else target.formatter.stable(profile)
             return [Output(target, stable, profile)]
         outputs: list[Output] = []
-        views: dict[tuple[bool, ...], Profile | None] = {}
+        views: dict[int, Profile | None] = {}
         restrictions = restrictions_of(record)
         for target in self.targets:
-            view = tuple(map(target.audience.may_see, restrictions))
+            view = view_of(target.audience, restrictions)
             if view in views:
                 profile = views[view]
             else:
@@ -233,6 +233,14 @@ class Joiner:
 def is_own(joined: Joined) -> bool:
     """Whether the state before is of the same run: a backfill sent it then."""
     return joined.before is not None and joined.before.incarnation == joined.state.incarnation
+
+
+def view_of(audience: Audience, restrictions: tuple[str, ...]) -> int:
+    """Which of the restrictions an audience may see: a bit for each."""
+    view = 1
+    for restriction in restrictions:
+        view = 2 * view + audience.may_see(restriction)
+    return view
 
 
 def restrictions_of(record: Record) -> tuple[str, ...]:

@@ -116,7 +116,7 @@ class SaysOnlyOnce(Emitter):
         revision = super()._revise(joined, profile, target, caused_by)
         if joined.before is not None and target.announces:
             old = shown(joined.before.record, joined.key, target.audience, self.policy)
-            revision.merged = compare(old, profile)[0]
+            revision.merged = compare(old, profile).merged
         return revision
 
 
