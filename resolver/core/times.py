@@ -47,7 +47,7 @@ def instant_us(stated: object) -> int | None:
 
 def _usual_instant(text: str) -> int | None:
     """Of the form that JavaScript writes (``2026-01-01T10:00:00.000Z``), put together from its
-    minute, second and millisecond: 0.2 µs instead of 0.5.
+    minute, second and millisecond: 0.15 µs instead of 0.3.
     """
     if text[MINUTE] != ":" or text[MINUTE + 3] != "." or text[MINUTE + 7] != "Z":
         return None

@@ -2,7 +2,7 @@
 
 A state is one flat array whose first element is the schema version, so that a release can read
 the states of the one before. Flat, because every array within it is an object to be made and
-freed: decoding and encoding take two thirds of the time of nested ones.
+freed: decoding and encoding take four fifths of the instructions of nested ones.
 """
 
 from typing import Any, Final
