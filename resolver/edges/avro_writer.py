@@ -8,6 +8,7 @@ Values were read from events, within the bounds of events, so that recursion has
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Any, Final, final
@@ -116,16 +117,16 @@ def _append_members(members: Any, parts: Parts) -> None:
     parts.append(END)
 
 
-class Kind:
+class Kind(ABC):
     """A type of a contract: appends its values to parts."""
 
+    @abstractmethod
     def fits(self, value: Any) -> bool:
         """Whether a union takes this branch for the value."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, value: Any, parts: Parts) -> None:
         """Raises one of ``UNFIT`` where the value is of another type."""
-        raise NotImplementedError
 
 
 @final

@@ -14,6 +14,7 @@ import tempfile
 import time
 import urllib.request
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,7 +30,7 @@ class StackError(Exception):
     """A service could not be started; the sentence says what to do."""
 
 
-class Service:
+class Service(ABC):
     """One local process with a port of its own, kept over restarts."""
 
     name = "service"
@@ -39,9 +40,9 @@ class Service:
         self.home = Path(tempfile.mkdtemp(prefix=f"resolver-{self.name}-"))
         self.process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> list[str]:
         """What to execute."""
-        raise NotImplementedError
 
     def ready(self) -> bool:
         """Whether clients are served."""
