@@ -15,6 +15,7 @@ from resolver.edges.json_format import JsonFormatter
 from resolver.edges.kafka import KafkaSink, KafkaSource
 from resolver.edges.redis_store import RedisStore
 from resolver.edges.state_codec import StateCodec
+from resolver.engine import ReferenceEngine
 from resolver.joining import Target
 from resolver.pipeline import Pipeline
 from resolver.ports import Decoder, Formatter
@@ -74,17 +75,16 @@ def assemble(parts: Parts) -> Worker:
     """A worker ready to run."""
     source = KafkaSource(parts.consumer, parts.topics)
     sink = KafkaSink(parts.producer, source, parts.dead_letter_topic, parts.transactional_id)
-    pipeline = Pipeline(
+    engine = ReferenceEngine(
         decoder=DecoderByTopic(parts.decoders),
         reading=parts.reading,
         codec=StateCodec(),
         digest=payload_digest,
-        store=parts.store,
         sink=sink,
-        clock=SystemClock(),
         targets=parts.targets,
         changelog_topic=parts.changelog_topic,
     )
+    pipeline = Pipeline(engine=engine, store=parts.store, sink=sink, clock=SystemClock())
     spare_garbage()
     return Worker(source, sink, pipeline, parts.observer, parts.limits)
 

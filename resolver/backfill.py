@@ -18,6 +18,7 @@ from resolver.edges.kafka import KafkaSink, WholeTopic
 from resolver.edges.kafka_tools import KafkaTools, Report
 from resolver.edges.redis_store import RedisStore
 from resolver.edges.state_codec import StateCodec
+from resolver.engine import ReferenceEngine
 from resolver.errors import ConfigError
 from resolver.filling import Filling
 from resolver.pipeline import Pipeline
@@ -122,18 +123,17 @@ class Backfill:
         return filling, worker
 
     def _pipeline(self, store: RedisStore, sink: KafkaSink) -> Pipeline:
-        return Pipeline(
+        engine = ReferenceEngine(
             decoder=JsonDecoder(),
             reading=self.settings.reading(),
             codec=StateCodec(),
             digest=payload_digest,
-            store=store,
             sink=sink,
-            clock=SystemClock(),
             targets=build_targets(self.settings),
             changelog_topic=self.settings.changelog,
             filled=self.name,
         )
+        return Pipeline(engine=engine, store=store, sink=sink, clock=SystemClock())
 
     def _consumer(self) -> dict[str, Any]:
         kafka = self.settings.kafka

@@ -180,23 +180,33 @@ def fold_batch(messages: Sequence[Message], decoder: Decoder, reading: Reading) 
     batch = Batch()
     warned: list[Warned] = []
     for message in messages:
-        value = message.value
-        if value is None:
-            batch.skipped[SKIPPED_TOMBSTONE] += 1
-            continue
-        try:
-            raw = decoder.decode(message.topic, value, warned)
-            if raw.type is not None and raw.type != "identify":
-                batch.skipped[SKIPPED_TYPE] += 1
-                continue
-            position = Position(
-                message.topic, message.partition, message.offset, message.timestamp_ms * 1000
-            )
-            batch.add(read_event(raw, position, reading, warned))
-        except BadEvent as fault:
-            batch.buried.append(Buried(message, fault))
+        event = read_message(message, decoder, reading, batch, warned)
+        if event is not None:
+            batch.add(event)
     batch.warned.update(warned)
     return batch
+
+
+def read_message(
+    message: Message, decoder: Decoder, reading: Reading, batch: Batch, warned: list[Warned]
+) -> Event | None:
+    """The event of a message; None where it has none: then the account says why."""
+    value = message.value
+    if value is None:
+        batch.skipped[SKIPPED_TOMBSTONE] += 1
+        return None
+    try:
+        raw = decoder.decode(message.topic, value, warned)
+        if raw.type is not None and raw.type != "identify":
+            batch.skipped[SKIPPED_TYPE] += 1
+            return None
+        position = Position(
+            message.topic, message.partition, message.offset, message.timestamp_ms * 1000
+        )
+        return read_event(raw, position, reading, warned)
+    except BadEvent as fault:
+        batch.buried.append(Buried(message, fault))
+        return None
 
 
 def next_offsets(messages: Sequence[Message]) -> Offsets:

@@ -28,13 +28,18 @@ SILENT: Final = (NO_DEVICE, NO_PERSON)
 the only copy, and its last record would become an empty one."""
 
 
+Envelope = tuple[str, tuple[str, ...]]
+
+
 @final
 class Target:
     """A destination, compiled: who reads it, where it goes, how its payloads are made, whether it
-    is told who became part of a profile, and whether it gets alias events of that.
+    is told who became part of a profile, and whether it gets alias events of that. One that takes
+    profiles just as they are has an ``envelope``: what its messages call it, and the keys of the
+    options that are for it.
     """
 
-    __slots__ = ("announces", "audience", "formatter", "name", "tells_merged", "topic")
+    __slots__ = ("announces", "audience", "envelope", "formatter", "name", "tells_merged", "topic")
 
     def __init__(
         self,
@@ -45,6 +50,7 @@ class Target:
         *,
         announces: bool = False,
         tells_merged: bool = True,
+        envelope: Envelope | None = None,
     ) -> None:
         self.name = name
         self.topic = topic
@@ -52,6 +58,7 @@ class Target:
         self.formatter = formatter
         self.announces = announces
         self.tells_merged = tells_merged
+        self.envelope = envelope
 
 
 @final

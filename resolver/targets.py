@@ -29,7 +29,7 @@ from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.json_format import JsonFormatter
 from resolver.edges.schema_files import RESOLVED_PROFILE, schema_text
 from resolver.errors import BadEvent, ConfigError
-from resolver.joining import Target
+from resolver.joining import Envelope, Target
 from resolver.offline import Account, fold_lines, read_lines
 from resolver.ports import Announce, Formatter, Revise
 
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 Watch = Callable[[str, Counter[Reason]], None]
 """Told of a destination's name and its counts of what was left out."""
+
+OF_NO_MESSAGE = ("name", "preset", "about", "choices", "aliases", "topic", "opt_in")
+"""What of a specification does not bear on how a message is written."""
 
 
 def build_targets(settings: Settings, watch: Watch | None = None) -> list[Target]:
@@ -58,7 +61,15 @@ def build_target(
         formatter,
         announces=spec.on_merge is OnMerge.ALIAS,
         tells_merged=spec.on_merge is not OnMerge.TOMBSTONE,
+        envelope=envelope_of(spec),
     )
+
+
+def envelope_of(spec: DestinationSpec) -> Envelope | None:
+    """What a destination that takes profiles as JSON just as they are calls itself, and the keys of
+    its options; None of one that takes them in some other way.
+    """
+    return (spec.name, spec.keys) if spec.differs_only_in(OF_NO_MESSAGE) else None
 
 
 def build_formatter(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 
 from resolver.assembly import SystemClock
+from resolver.batch import Batch
 from resolver.core.events import Reading
 from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import OnMerge
@@ -11,6 +12,7 @@ from resolver.edges.digests import payload_digest
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.memory import MemoryKafka, MemorySink, MemorySource, MemoryStore
 from resolver.edges.state_codec import StateCodec
+from resolver.engine import ReferenceEngine
 from resolver.joining import Tag
 from resolver.pipeline import Pipeline
 from resolver.targets import build_target
@@ -28,31 +30,32 @@ def at(minute: int, **event: object) -> dict[str, object]:
 def pipeline_of(specs: Sequence[DestinationSpec], kafka: MemoryKafka) -> Pipeline:
     """A worker's pipeline on an empty store."""
     sink = MemorySink(MemorySource(kafka, "w"), "dead", None)
-    return Pipeline(
+    engine = ReferenceEngine(
         decoder=JsonDecoder(),
         reading=Reading(),
         codec=StateCodec(),
         digest=payload_digest,
-        store=MemoryStore(),
         sink=sink,
-        clock=SystemClock(),
         targets=[build_target(one) for one in specs],
         changelog_topic=None,
     )
+    return Pipeline(engine=engine, store=MemoryStore(), sink=sink, clock=SystemClock())
 
 
 def live(
     history: Sequence[dict[str, object]], *specs: DestinationSpec, committed: bool = True
-) -> tuple[Pipeline, MemoryKafka]:
-    """Every event as a batch of its own, each known to be committed, or none."""
+) -> tuple[Batch, MemoryKafka]:
+    """Every event as a batch of its own, each known to be committed, or none; with the account
+    of the last one.
+    """
     kafka = MemoryKafka()
     pipeline = pipeline_of(specs, kafka)
     for number, message in enumerate(messages(list(history))):
         tag = Tag("w", number)
-        pipeline.run([message], tag)
+        batch = pipeline.run([message], tag)
         if committed:
             pipeline.note_committed(tag)
-    return pipeline, kafka
+    return batch, kafka
 
 
 def told(*history: dict[str, object]) -> dict[str, list[str]]:
@@ -190,6 +193,6 @@ def test_a_merge_that_changes_nothing_else_is_told_to_whoever_is_told_of_merges(
 
 def test_alias_events_count_as_emitted() -> None:
     """The count of messages must be that of the topic."""
-    pipeline, kafka = live([ANONYMOUS, IDENTIFIED], crm(OnMerge.ALIAS))
+    batch, kafka = live([ANONYMOUS, IDENTIFIED], crm(OnMerge.ALIAS))
 
-    assert pipeline.emitter.sent["crm"] == len(said(kafka)) - 1 == 3
+    assert batch.emitted["crm"] == len(said(kafka)) - 1 == 3

@@ -29,10 +29,8 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "batch": (CORE | {"ports", "state"}, None),
     "joining": (CORE | {"ports", "state"}, None),
     "emission": (CORE | {"ports", "joining"}, None),
-    "pipeline": (
-        CORE | {"destinations", "ports", "state", "batch", "joining", "emission", "__init__"},
-        None,
-    ),
+    "engine": (CORE | {"ports", "state", "batch", "joining", "emission"}, None),
+    "pipeline": ({"errors", "ports", "batch", "joining", "engine", "__init__"}, None),
     "worker": (CORE | {"ports", "batch", "joining", "pipeline"}, None),
     "filling": (CORE | {"batch", "ports", "worker"}, None),
     "contracts": ({"errors", "destinations"}, {"pydantic"}),

@@ -331,11 +331,7 @@ class Shape:
 
 def _is_plain(spec: DestinationSpec) -> bool:
     """Whether traits are sent just as they are."""
-    return all(
-        getattr(spec, name) == field.default
-        for name, field in DestinationSpec.model_fields.items()
-        if name not in INDIFFERENT
-    )
+    return spec.differs_only_in(INDIFFERENT)
 
 
 INDIFFERENT: Final = (

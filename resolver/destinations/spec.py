@@ -3,6 +3,7 @@
 Read ``DestinationSpec`` first. What each part does to a payload is in ``shape.py``.
 """
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -217,6 +218,14 @@ class DestinationSpec(BaseModel):
     def keys(self) -> tuple[str, ...]:
         """The keys under which an event's ``integrations`` object may name this destination."""
         return tuple(dict.fromkeys(map(destination_key, (self.name, *self.aliases))))
+
+    def differs_only_in(self, names: Collection[str]) -> bool:
+        """Whether everything else is as it is where nothing is stated."""
+        return all(
+            getattr(self, name) == field.default
+            for name, field in type(self).model_fields.items()
+            if name not in names
+        )
 
     def audience(self) -> Audience:
         """Who reads its view of a profile."""

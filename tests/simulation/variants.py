@@ -6,6 +6,7 @@ from resolver.batch import Batch
 from resolver.core.profiles import Profile, shown
 from resolver.core.values import Layer, Record
 from resolver.emission import Emitted, Emitter, compare
+from resolver.engine import ReferenceEngine
 from resolver.errors import TransactionAborted, Unavailable
 from resolver.joining import Joined, Joiner, Output, Tag, Target, join_records
 from resolver.pipeline import Pipeline
@@ -15,11 +16,18 @@ from resolver.worker import Worker
 from tests.simulation.world import Rules
 
 
-class TrustsDigests(Pipeline):
+class TrustsDigests(ReferenceEngine):
     """Believes that what is stored was also emitted."""
 
-    def _settled(self, state: State) -> bool:
+    def _settled(self, state: State, commits: dict[str, int]) -> bool:
         return True
+
+
+class FillsByDigests(ReferenceEngine):
+    """A backfill that believes so, beside workers that do not."""
+
+    def _settled(self, state: State, commits: dict[str, int]) -> bool:
+        return self.fills or super()._settled(state, commits)
 
 
 class NeverLooksAgain(Pipeline):
@@ -33,12 +41,7 @@ class LooksAgainOnce(Pipeline):
     """Emits again what has moved, and does not look whether it moved once more."""
 
     def _recheck(self) -> None:
-        watched = self.emitter.emitted
-        versions = self.store.versions([one.key for one in watched]) if watched else []
-        moved = [one for one, seen in zip(watched, versions, strict=True) if seen != one.version]
-        if moved:
-            self._emit_moved(moved)
-            self.sink.flush()
+        self._emit_moved()
 
 
 class KeepsItsIncarnation(Worker):
@@ -85,10 +88,12 @@ class EmitsWhatItRead(Pipeline):
 
     def fill(self, key: str, raw: bytes) -> None:
         """Produces what this state shows to the filled destination, if anything."""
-        outputs = self.joiner.project_all(key, self.codec.decode(key, raw).record)
+        engine = self.engine
+        assert isinstance(engine, ReferenceEngine)
+        outputs = engine.joiner.project_all(key, engine.codec.decode(key, raw).record)
         for one in outputs:
-            if one.target.name == self.joiner.filled and one.profile and one.stable:
-                self.emitter._produce(one, key, Revision(0, one.profile.merged))
+            if one.target.name == engine.joiner.filled and one.profile and one.stable:
+                engine.emitter._produce(one, key, Revision(0, one.profile.merged))
 
 
 class EmitsWhatIsStored(EmitsWhatItRead):
@@ -155,7 +160,7 @@ class SeesNoMerge(Joiner):
 
 
 SWITCHED_OFF = {
-    "digests are trusted in doubt": Rules(pipeline=TrustsDigests),
+    "digests are trusted in doubt": Rules(engine=TrustsDigests),
     "an unchanged record in doubt is passed over": Rules(joiner=PassesOverUnchanged),
     "nothing is looked at again": Rules(pipeline=NeverLooksAgain),
     "what moved is looked at once": Rules(pipeline=LooksAgainOnce),
@@ -171,6 +176,6 @@ SWITCHED_OFF_IN_BACKFILLS = {
     "a backfill emits what it read": Rules(filler=EmitsWhatItRead),
     "a backfill emits what is stored, without a swap": Rules(filler=EmitsWhatIsStored),
     "a backfill does not look again": Rules(filler=NeverLooksAgain),
-    "a backfill trusts digests in doubt": Rules(filler=TrustsDigests),
+    "a backfill trusts digests in doubt": Rules(engine=FillsByDigests),
     "a backfill forgets no removed destination": Rules(joiner=ForgetsNobody),
 }

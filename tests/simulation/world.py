@@ -28,6 +28,7 @@ from resolver.edges.memory import (
 )
 from resolver.edges.state_codec import StateCodec
 from resolver.emission import VERSION_HEADER, Emitter
+from resolver.engine import ReferenceEngine
 from resolver.errors import Fenced, Unavailable
 from resolver.joining import Joiner, Target
 from resolver.offline import settle
@@ -60,6 +61,7 @@ class Rules:
     """The classes that carry the protocol; a variant replaces one to switch a rule off."""
 
     pipeline: type[Pipeline] = Pipeline
+    engine: type[ReferenceEngine] = ReferenceEngine
     joiner: type[Joiner] = Joiner
     filler: type[Pipeline] = Pipeline
     worker: type[Worker] = Worker
@@ -156,22 +158,22 @@ class World:
         self, kind: type[Pipeline], sink: MemorySink, filled: str | None = None
     ) -> Pipeline:
         """A pipeline as the rules have it, on the destinations there are now."""
-        pipeline = kind(
+        engine = self.rules.engine(
             decoder=JsonDecoder(),
             reading=self.reading,
             codec=StateCodec(),
             digest=payload_digest,
-            store=MemoryStore(self.redis, self.step),
             sink=sink,
-            clock=SlowClock(self.scheduler, self.random.choice((0, 0, -3, 5))),
             targets=targets(self.specs),
             changelog_topic=CHANGELOG,
             filled=filled,
         )
         policy = self.reading.policy
-        pipeline.joiner = self.rules.joiner(targets(self.specs), policy, payload_digest, filled)
-        pipeline.emitter = self.rules.emitter(sink, policy, CHANGELOG, filled)
-        return pipeline
+        engine.joiner = self.rules.joiner(targets(self.specs), policy, payload_digest, filled)
+        engine.emitter = self.rules.emitter(sink, policy, CHANGELOG, filled)
+        store = MemoryStore(self.redis, self.step)
+        clock = SlowClock(self.scheduler, self.random.choice((0, 0, -3, 5)))
+        return kind(engine=engine, store=store, sink=sink, clock=clock)
 
     def step(self, name: str) -> None:
         """What every call of a port passes: others run, and sometimes a reply is lost."""

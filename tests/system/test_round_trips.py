@@ -31,6 +31,7 @@ from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.memory import MemoryKafka, MemorySink, MemorySource
 from resolver.edges.redis_store import KEYS_MAX, RedisStore, connect
 from resolver.edges.state_codec import StateCodec
+from resolver.engine import ReferenceEngine
 from resolver.joining import Tag
 from resolver.pipeline import Pipeline
 from resolver.ports import Message
@@ -95,17 +96,17 @@ def pipeline_on(server: Redis) -> Pipeline:
     store.versions(["user:u"])
     store.commits(["nobody"])
     spec = DestinationSpec(name="profiles")
-    return Pipeline(
+    sink = MemorySink(MemorySource(MemoryKafka(), "w"), "dead", None)
+    engine = ReferenceEngine(
         decoder=JsonDecoder(),
         reading=Reading(),
         codec=StateCodec(),
         digest=payload_digest,
-        store=store,
-        sink=MemorySink(MemorySource(MemoryKafka(), "w"), "dead", None),
-        clock=SystemClock(),
+        sink=sink,
         targets=[json_target("profiles", "out", Audience(("profiles",)), Shape(spec).shape)],
         changelog_topic="changelog",
     )
+    return Pipeline(engine=engine, store=store, sink=sink, clock=SystemClock())
 
 
 def messages_of(count: int, *, repeated: int = 1) -> list[Message]:
