@@ -34,12 +34,16 @@ lint: $(VENV)/.test
 test: lint test-compiled  ## Everything, on a real broker
 	@"$(VENV)/bin/python" -m pytest --ignore=tests/bench
 
-# The wheel that is installed where speed counts: its hot path is native code (needs a C compiler).
-.compiled/.done: pyproject.toml $(shell find resolver schemas -type f -not -path '*/__pycache__/*')
-	@rm -rf .compiled && mkdir -p .compiled/source
-	@cp -R pyproject.toml README.md LICENSE resolver schemas .compiled/source/
-	@echo "compiling the hot path (under a minute) …"
-	@HATCH_BUILD_HOOKS_ENABLE=1 "$(VENV)/bin/python" -m pip install --quiet --no-deps \
+# The wheel that is installed where speed counts: its hot path is native code (needs cargo and a C
+# compiler).
+.compiled/.done: pyproject.toml hatch_build.py $(shell find resolver schemas native -type f \
+                 -not -path '*/__pycache__/*' -not -path 'native/target/*')
+	@rm -rf .compiled && mkdir -p .compiled/source/native
+	@cp -R pyproject.toml hatch_build.py README.md LICENSE resolver schemas .compiled/source/
+	@cp -R native/Cargo.toml native/.cargo native/src .compiled/source/native/
+	@echo "compiling the hot path (one to two minutes) …"
+	@HATCH_BUILD_HOOKS_ENABLE=1 CARGO_TARGET_DIR="$(CURDIR)/native/target" \
+	  "$(VENV)/bin/python" -m pip install --quiet --no-deps \
 	  --target "$(COMPILED)" .compiled/source
 	@touch "$@"
 
@@ -58,4 +62,4 @@ profile: $(VENV)/.bench  ## Where the time goes by function, on the sources, who
 	@"$(VENV)/bin/python" -m bench.profile $(if $(SKEWED),--skewed)
 
 clean:
-	rm -rf "$(VENV)" .compiled .stack .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf "$(VENV)" native/target .compiled .stack .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,17 +8,20 @@ from typing import Any
 
 from resolver.core.consent import Audience
 from resolver.core.events import RawEvent, Reading, Warned
+from resolver.core.policy import Policy
 from resolver.core.profiles import Profile
 from resolver.edges.digests import payload_digest
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.json_format import JsonFormatter
 from resolver.edges.kafka import KafkaSink, KafkaSource
+from resolver.edges.native import NATIVE_ENGINE
 from resolver.edges.redis_store import RedisStore
 from resolver.edges.state_codec import StateCodec
-from resolver.engine import ReferenceEngine
+from resolver.engine import Engine, ReferenceEngine
+from resolver.errors import ConfigError
 from resolver.joining import Target
 from resolver.pipeline import Pipeline
-from resolver.ports import Decoder, Formatter
+from resolver.ports import Decoder, Formatter, Sink
 from resolver.worker import Limits, Observer, Worker
 
 YOUNG_OBJECTS = 2_000_000
@@ -63,6 +66,7 @@ class Parts:
     reading: Reading = field(default_factory=Reading)
     decoders: Mapping[str, Decoder] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    engine: str = "auto"
 
 
 def json_target(name: str, topic: str, audience: Audience, shape: Shape) -> Target:
@@ -75,8 +79,27 @@ def assemble(parts: Parts) -> Worker:
     """A worker ready to run."""
     source = KafkaSource(parts.consumer, parts.topics)
     sink = KafkaSink(parts.producer, source, parts.dead_letter_topic, parts.transactional_id)
-    engine = ReferenceEngine(
-        decoder=DecoderByTopic(parts.decoders),
+    engine = build_engine(parts, sink)
+    pipeline = Pipeline(engine=engine, store=parts.store, sink=sink, clock=SystemClock())
+    spare_garbage()
+    return Worker(source, sink, pipeline, parts.observer, parts.limits)
+
+
+def build_engine(parts: Parts, sink: Sink) -> Engine:
+    """The native engine where it is there and knows the policies, else the reference."""
+    decoder = DecoderByTopic(parts.decoders)
+    if is_native(parts.engine, parts.reading.policy):
+        engine: Engine = NATIVE_ENGINE(
+            decoder=decoder,
+            reading=parts.reading,
+            sink=sink,
+            targets=parts.targets,
+            changelog_topic=parts.changelog_topic,
+            general_topics=parts.decoders.keys(),
+        )
+        return engine
+    return ReferenceEngine(
+        decoder=decoder,
         reading=parts.reading,
         codec=StateCodec(),
         digest=payload_digest,
@@ -84,9 +107,15 @@ def assemble(parts: Parts) -> Worker:
         targets=parts.targets,
         changelog_topic=parts.changelog_topic,
     )
-    pipeline = Pipeline(engine=engine, store=parts.store, sink=sink, clock=SystemClock())
-    spare_garbage()
-    return Worker(source, sink, pipeline, parts.observer, parts.limits)
+
+
+def is_native(wanted: str, policy: Policy) -> bool:
+    """Whether the native engine is to be used; raises ConfigError where it is wanted and cannot."""
+    if wanted == "native" and NATIVE_ENGINE is None:
+        raise ConfigError("engine: native is not in this installation; see the README")
+    if wanted == "native" and not policy.is_plain:
+        raise ConfigError("engine: native knows no policies for single traits: auto, or reference")
+    return wanted != "reference" and NATIVE_ENGINE is not None and policy.is_plain
 
 
 def spare_garbage() -> None:

@@ -193,6 +193,7 @@ class Settings(BaseSettings):
     changelog: Topic = "resolver.changelog"
     dead_letters: Topic = "resolver.dead-letters"
     delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
+    engine: Literal["auto", "native", "reference"] = "auto"
     member: str | None = None
     policies: PolicySettings = PolicySettings()
     limits: LimitSettings = LimitSettings()

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from resolver.assembly import Parts, assemble
+from resolver.assembly import Parts, assemble, is_native
 from resolver.config import Settings
 from resolver.core.events import PlainEvent, RawEvent, Warned
 from resolver.destinations.vocabulary import Format
@@ -71,7 +71,12 @@ def run_worker(settings: Settings, member: str) -> None:
     if settings.http.port >= 0:
         port = serve_telemetry(settings, telemetry, store)
         log.info("serving", metrics=f"http://{settings.http.host}:{port}/metrics")
-    log.info("started", topics=[one.topic for one in settings.inputs], delivery=settings.delivery)
+    log.info(
+        "started",
+        topics=[one.topic for one in settings.inputs],
+        delivery=settings.delivery,
+        engine=engine_name(settings),
+    )
     worker.run()
     log.info("stopped")
 
@@ -130,8 +135,14 @@ def build_worker(settings: Settings, store: RedisStore, observer: Observer, memb
             reading=settings.reading(),
             decoders=build_decoders(settings),
             limits=Limits(settings.limits.batch_events_max),
+            engine=settings.engine,
         )
     )
+
+
+def engine_name(settings: Settings) -> str:
+    """Which engine a worker of these settings has."""
+    return "native" if is_native(settings.engine, settings.reading().policy) else "reference"
 
 
 def member_name(settings: Settings) -> str:

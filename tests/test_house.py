@@ -64,6 +64,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
 }
 EDGE_ROOMS = CORE | {"ports", "state", "batch"}
 EDGE_LIBRARIES = {
+    "native": set[str](),
     "digests": {"xxhash"},
     "json_codec": {"msgspec"},
     "json_format": {"msgspec"},

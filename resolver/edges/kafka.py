@@ -40,6 +40,10 @@ FLUSH_S_MAX: Final = 120.0
 RETRY_BACKOFF_MS: Final = 10
 """A transaction that begins while the broker still writes the last one's markers is told to try
 again: soon, because at a trickle that wait is most of the latency."""
+FETCH_BACKOFF_MS: Final = 10
+"""A partition of which enough is ready is fetched again so much later. By default that is a second,
+in which a fast worker has long taken everything and waits.
+"""
 POLL_SLICE: Final = 1_000
 """Messages asked for at a time, so that few large ones do not fill the memory."""
 BATCH_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -64,6 +68,7 @@ class KafkaSource:
             "partition.assignment.strategy": "cooperative-sticky",
             "fetch.wait.max.ms": 20,
             "queued.min.messages": 20_000,
+            "fetch.queue.backoff.ms": FETCH_BACKOFF_MS,
             **settings,
         }
         if own.get("group.protocol") == "consumer":

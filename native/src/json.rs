@@ -1,0 +1,440 @@
+//! JSON as most events have it, and as payloads have it. Whatever is unusual is `Odd`: such an
+//! event is left to the general reader, which decides what it means.
+
+use crate::pack::{self, Malformed, Reader, Token};
+
+/// Not what most events look like.
+#[derive(Debug)]
+pub struct Odd;
+
+/// Brackets in an event beyond which it may be nested too deep.
+const BRACKETS_MAX: usize = 32;
+/// Members in an event beyond which an object may have too many.
+const MEMBERS_MAX: usize = 500;
+/// Digits of an integer that surely fits 64 bits.
+const DIGITS_MAX: usize = 18;
+
+/// Reads one text from its start to its end.
+pub struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+    brackets: usize,
+    members: usize,
+}
+
+/// A string without its quotes, as it stands there.
+#[derive(Clone, Copy)]
+pub struct Text<'a> {
+    pub raw: &'a [u8],
+    pub escaped: bool,
+}
+
+impl<'a> Scanner<'a> {
+    pub fn new(text: &'a [u8]) -> Scanner<'a> {
+        Scanner {
+            text,
+            at: 0,
+            brackets: 0,
+            members: 0,
+        }
+    }
+
+    pub fn peek(&self) -> Result<u8, Odd> {
+        self.text.get(self.at).copied().ok_or(Odd)
+    }
+
+    pub fn pass_space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.text.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), Odd> {
+        if self.peek()? != byte {
+            return Err(Odd);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Only space is left.
+    pub fn end(&mut self) -> Result<(), Odd> {
+        self.pass_space();
+        if self.at == self.text.len() {
+            Ok(())
+        } else {
+            Err(Odd)
+        }
+    }
+
+    /// Calls `member` with each name of an object, the scanner before its value.
+    pub fn object(
+        &mut self,
+        mut member: impl FnMut(&mut Scanner<'a>, Text<'a>) -> Result<(), Odd>,
+    ) -> Result<(), Odd> {
+        self.open(b'{')?;
+        if self.closes(b'}')? {
+            return Ok(());
+        }
+        loop {
+            self.pass_space();
+            let name = self.string()?;
+            self.members += 1;
+            if self.members > MEMBERS_MAX {
+                return Err(Odd);
+            }
+            self.pass_space();
+            self.expect(b':')?;
+            self.pass_space();
+            member(self, name)?;
+            if self.closes(b'}')? {
+                return Ok(());
+            }
+            self.expect(b',')?;
+        }
+    }
+
+    fn array(
+        &mut self,
+        mut element: impl FnMut(&mut Scanner<'a>) -> Result<(), Odd>,
+    ) -> Result<(), Odd> {
+        self.open(b'[')?;
+        if self.closes(b']')? {
+            return Ok(());
+        }
+        loop {
+            self.pass_space();
+            element(self)?;
+            if self.closes(b']')? {
+                return Ok(());
+            }
+            self.expect(b',')?;
+        }
+    }
+
+    fn open(&mut self, bracket: u8) -> Result<(), Odd> {
+        self.expect(bracket)?;
+        self.brackets += 1;
+        if self.brackets > BRACKETS_MAX {
+            return Err(Odd);
+        }
+        Ok(())
+    }
+
+    fn closes(&mut self, bracket: u8) -> Result<bool, Odd> {
+        self.pass_space();
+        let closes = self.peek()? == bracket;
+        self.at += usize::from(closes);
+        Ok(closes)
+    }
+
+    pub fn string(&mut self) -> Result<Text<'a>, Odd> {
+        self.expect(b'"')?;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            match self.peek()? {
+                b'"' => break,
+                b'\\' => {
+                    escaped = true;
+                    self.at += 2;
+                }
+                0..=0x1f => return Err(Odd),
+                _ => self.at += 1,
+            }
+        }
+        let raw = &self.text[start..self.at];
+        self.at += 1;
+        if escaped {
+            unescaped(raw, &mut |_| ())?;
+        }
+        Ok(Text { raw, escaped })
+    }
+
+    /// Passes over a value; returns its text.
+    pub fn value(&mut self) -> Result<&'a [u8], Odd> {
+        let start = self.at;
+        match self.peek()? {
+            b'"' => {
+                self.string()?;
+            }
+            b'{' => self.object(|inner, _| inner.value().map(drop))?,
+            b'[' => self.array(|inner| inner.value().map(drop))?,
+            b't' => self.word(b"true")?,
+            b'f' => self.word(b"false")?,
+            b'n' => self.word(b"null")?,
+            _ => {
+                self.number()?;
+            }
+        }
+        Ok(&self.text[start..self.at])
+    }
+
+    /// Passes over a value and writes it as msgpack.
+    pub fn packed(&mut self, out: &mut Vec<u8>) -> Result<(), Odd> {
+        match self.peek()? {
+            b'"' => {
+                let text = self.string()?;
+                pack_text(text, out)
+            }
+            b'{' => self.packed_object(out),
+            b'[' => self.packed_array(out),
+            b't' => self.word(b"true").map(|()| pack::boolean(out, true)),
+            b'f' => self.word(b"false").map(|()| pack::boolean(out, false)),
+            b'n' => self.word(b"null").map(|()| pack::nil(out)),
+            _ => match self.number()? {
+                Number::Whole(value) => {
+                    pack::integer(out, value);
+                    Ok(())
+                }
+                Number::Broken(value) => {
+                    pack::float(out, value);
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    fn packed_object(&mut self, out: &mut Vec<u8>) -> Result<(), Odd> {
+        let mut members = Vec::new();
+        let mut names: Vec<&[u8]> = Vec::new();
+        self.object(|inner, name| {
+            if name.escaped || names.contains(&name.raw) {
+                return Err(Odd);
+            }
+            names.push(name.raw);
+            pack::text(&mut members, name.raw);
+            inner.packed(&mut members)
+        })?;
+        pack::map_header(out, names.len());
+        out.extend_from_slice(&members);
+        Ok(())
+    }
+
+    fn packed_array(&mut self, out: &mut Vec<u8>) -> Result<(), Odd> {
+        let mut elements = Vec::new();
+        let mut count = 0;
+        self.array(|inner| {
+            count += 1;
+            inner.packed(&mut elements)
+        })?;
+        pack::array_header(out, count);
+        out.extend_from_slice(&elements);
+        Ok(())
+    }
+
+    fn word(&mut self, word: &[u8]) -> Result<(), Odd> {
+        let end = self.at + word.len();
+        if self.text.get(self.at..end) != Some(word) {
+            return Err(Odd);
+        }
+        self.at = end;
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<Number, Odd> {
+        let start = self.at;
+        self.at += usize::from(self.peek()? == b'-');
+        let digits = self.digits();
+        let first = self.text.get(self.at - digits).copied().unwrap_or(0);
+        if digits == 0 || digits > DIGITS_MAX || (digits > 1 && first == b'0') {
+            return Err(Odd);
+        }
+        let whole = self.at;
+        if self.text.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            if self.digits() == 0 {
+                return Err(Odd);
+            }
+        }
+        if let Some(b'e' | b'E') = self.text.get(self.at) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.text.get(self.at), Some(b'+' | b'-')));
+            if self.digits() == 0 {
+                return Err(Odd);
+            }
+        }
+        let text = std::str::from_utf8(&self.text[start..self.at]).map_err(|_| Odd)?;
+        if self.at > whole {
+            let value: f64 = text.parse().map_err(|_| Odd)?;
+            let long = self.at - start > DIGITS_MAX;
+            return if value.is_finite() && !long {
+                Ok(Number::Broken(value))
+            } else {
+                Err(Odd)
+            };
+        }
+        match text.parse() {
+            Ok(0) if text.starts_with('-') => Err(Odd),
+            Ok(value) => Ok(Number::Whole(value)),
+            Err(_) => Err(Odd),
+        }
+    }
+
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.text.get(self.at) {
+            self.at += 1;
+        }
+        self.at - start
+    }
+}
+
+pub enum Number {
+    Whole(i64),
+    Broken(f64),
+}
+
+/// A string as msgpack.
+pub fn pack_text(text: Text, out: &mut Vec<u8>) -> Result<(), Odd> {
+    if !text.escaped {
+        pack::text(out, text.raw);
+        return Ok(());
+    }
+    pack::text(out, &plain(text)?);
+    Ok(())
+}
+
+/// A string's characters.
+pub fn plain(text: Text) -> Result<Vec<u8>, Odd> {
+    let mut bytes = Vec::with_capacity(text.raw.len());
+    unescaped(text.raw, &mut |part| bytes.extend_from_slice(part))?;
+    Ok(bytes)
+}
+
+fn unescaped(raw: &[u8], write: &mut impl FnMut(&[u8])) -> Result<(), Odd> {
+    let mut at = 0;
+    while at < raw.len() {
+        let start = at;
+        while at < raw.len() && raw[at] != b'\\' {
+            at += 1;
+        }
+        write(&raw[start..at]);
+        if at == raw.len() {
+            break;
+        }
+        let escape = raw.get(at + 1).copied().ok_or(Odd)?;
+        at += 2;
+        match escape {
+            b'"' | b'\\' | b'/' => write(&[escape]),
+            b'b' => write(b"\x08"),
+            b'f' => write(b"\x0c"),
+            b'n' => write(b"\n"),
+            b'r' => write(b"\r"),
+            b't' => write(b"\t"),
+            b'u' => {
+                let digits = raw.get(at..at + 4).ok_or(Odd)?;
+                let hex = std::str::from_utf8(digits).map_err(|_| Odd)?;
+                if !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return Err(Odd);
+                }
+                let code = u32::from_str_radix(hex, 16).map_err(|_| Odd)?;
+                let character = char::from_u32(code).ok_or(Odd)?;
+                write(character.encode_utf8(&mut [0; 4]).as_bytes());
+                at += 4;
+            }
+            _ => return Err(Odd),
+        }
+    }
+    Ok(())
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// A text with its quotes.
+pub fn write_text(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    let mut written = 0;
+    for (at, &byte) in text.iter().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&text[written..at]);
+        written = at + 1;
+        match byte {
+            b'"' | b'\\' => out.extend([b'\\', byte]),
+            b'\n' => out.extend(b"\\n"),
+            b'\r' => out.extend(b"\\r"),
+            b'\t' => out.extend(b"\\t"),
+            0x08 => out.extend(b"\\b"),
+            0x0c => out.extend(b"\\f"),
+            _ => {
+                out.extend(b"\\u00");
+                out.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+        }
+    }
+    out.extend_from_slice(&text[written..]);
+    out.push(b'"');
+}
+
+/// Texts as an array.
+pub fn write_texts<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'a [u8]>) {
+    out.push(b'[');
+    for (place, text) in texts.enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        write_text(out, text);
+    }
+    out.push(b']');
+}
+
+pub fn write_integer(out: &mut Vec<u8>, value: impl Into<i128>) {
+    let value = value.into();
+    let mut digits = [0_u8; 40];
+    let mut at = digits.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// A msgpack value as JSON.
+pub fn write_packed(out: &mut Vec<u8>, raw: &[u8]) -> Result<(), Malformed> {
+    write_next(out, &mut Reader::new(raw))
+}
+
+fn write_next(out: &mut Vec<u8>, reader: &mut Reader) -> Result<(), Malformed> {
+    match reader.next()? {
+        Token::Nil => out.extend(b"null"),
+        Token::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
+        Token::Int(value) => write_integer(out, value),
+        Token::Big(value) => write_integer(out, value),
+        Token::Float(value) => out.extend(ryu::Buffer::new().format_finite(value).bytes()),
+        Token::Text(start, end) => write_text(out, &reader.raw[start..end]),
+        Token::Bytes(..) => return Err(Malformed),
+        Token::Array(len) => {
+            out.push(b'[');
+            for place in 0..len {
+                if place > 0 {
+                    out.push(b',');
+                }
+                write_next(out, reader)?;
+            }
+            out.push(b']');
+        }
+        Token::Map(len) => {
+            out.push(b'{');
+            for place in 0..len {
+                if place > 0 {
+                    out.push(b',');
+                }
+                write_next(out, reader)?;
+                out.push(b':');
+                write_next(out, reader)?;
+            }
+            out.push(b'}');
+        }
+    }
+    Ok(())
+}

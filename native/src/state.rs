@@ -1,0 +1,321 @@
+//! States as the store keeps them: the same flat msgpack arrays as the Python form's.
+
+use crate::arena::{Arena, Name, Pair, Pairs, Span, NONE};
+use crate::pack::{self, Malformed, Reader, Token};
+use crate::records::{eff_of, Contribution, Device, Layer, Person, Point, Record, Statement};
+
+/// Version of the encoded form; `resolver.state.STATE_SCHEMA`.
+pub const STATE_SCHEMA: i64 = 2;
+const HEAD: usize = 5;
+
+/// A record, the tag of the transaction its outputs travel in, whose contribution is under way,
+/// and what each destination is shown.
+pub struct State {
+    pub record: Record,
+    pub incarnation: Name,
+    pub sequence: i64,
+    pub outbox: Vec<Name>,
+    pub shown: Vec<(Name, Span)>,
+    pub version: i64,
+}
+
+/// Why a state cannot be read.
+pub enum Unreadable {
+    Schema(i64),
+    NoState,
+}
+
+impl From<Malformed> for Unreadable {
+    fn from(_: Malformed) -> Unreadable {
+        Unreadable::NoState
+    }
+}
+
+impl Arena {
+    pub fn decode(&mut self, key: Name, version: i64, raw: &[u8]) -> Result<State, Unreadable> {
+        let whole = self.add(raw);
+        let mut reader = Reader::new(raw);
+        let elements = reader.array()?;
+        let schema = reader.integer()?;
+        if schema != STATE_SCHEMA {
+            return Err(Unreadable::Schema(schema));
+        }
+        let incarnation = self.read_name(whole, &mut reader)?;
+        let sequence = reader.integer()?;
+        let mut outbox = Vec::new();
+        for _ in 0..reader.array()? {
+            outbox.push(self.read_name(whole, &mut reader)?);
+        }
+        let mut shown = Vec::new();
+        for _ in 0..reader.map()? {
+            let name = self.read_name(whole, &mut reader)?;
+            let (start, end) = reader.bytes()?;
+            shown.push((name, self.part(whole, start, end)));
+        }
+        let record = if self.text(key).starts_with(b"anon:") {
+            Record::Device(self.read_device(whole, &mut reader, elements)?)
+        } else {
+            Record::Person(self.read_person(whole, &mut reader, elements)?)
+        };
+        Ok(State {
+            record,
+            incarnation,
+            sequence,
+            outbox,
+            shown,
+            version,
+        })
+    }
+
+    fn read_name(&mut self, whole: Span, reader: &mut Reader) -> Result<Name, Malformed> {
+        let (start, end) = reader.text()?;
+        Ok(self.name_at(self.part(whole, start, end)))
+    }
+
+    fn read_device(
+        &mut self,
+        whole: Span,
+        reader: &mut Reader,
+        elements: usize,
+    ) -> Result<Device, Malformed> {
+        let statements = match reader.next()? {
+            Token::Array(len) => self.read_statements(whole, reader, len)?,
+            _ => return Err(Malformed),
+        };
+        let mut linked = Vec::new();
+        for _ in 0..reader.array()? {
+            linked.push(self.read_name(whole, reader)?);
+        }
+        let mut points = Vec::new();
+        for _ in 0..(elements.saturating_sub(HEAD + 2)) / 3 {
+            let bucket = reader.integer()?;
+            let who = self.read_name(whole, reader)?;
+            points.push(Point {
+                bucket,
+                who,
+                eff: reader.integer()?,
+            });
+        }
+        Ok(Device {
+            statements,
+            points,
+            linked,
+        })
+    }
+
+    fn read_person(
+        &mut self,
+        whole: Span,
+        reader: &mut Reader,
+        elements: usize,
+    ) -> Result<Person, Malformed> {
+        let own = self.read_layer(whole, reader)?;
+        let claim = match reader.next()? {
+            Token::Nil => None,
+            Token::Array(2) => {
+                let (start, end) = reader.bytes()?;
+                Some((self.part(whole, start, end), self.read_name(whole, reader)?))
+            }
+            _ => return Err(Malformed),
+        };
+        let mut sources = Vec::new();
+        for _ in 0..(elements.saturating_sub(HEAD + 3)) / 6 {
+            let source = self.read_name(whole, reader)?;
+            let version = reader.integer()?;
+            let identified = self.read_layer(whole, reader)?;
+            let anonymous = self.read_layer(whole, reader)?;
+            sources.push((
+                source,
+                Contribution {
+                    version,
+                    identified,
+                    anonymous,
+                },
+            ));
+        }
+        Ok(Person {
+            own,
+            sources,
+            claim,
+        })
+    }
+
+    fn read_layer(&mut self, whole: Span, reader: &mut Reader) -> Result<Layer, Malformed> {
+        let statements = match reader.next()? {
+            Token::Array(len) => self.read_statements(whole, reader, len)?,
+            Token::Nil => Vec::new(),
+            _ => return Err(Malformed),
+        };
+        let mut first = Vec::new();
+        match reader.next()? {
+            Token::Int(eff) => first.push((NONE, eff)),
+            Token::Map(len) => {
+                for _ in 0..len {
+                    first.push((self.read_name(whole, reader)?, reader.integer()?));
+                }
+            }
+            Token::Nil => {}
+            _ => return Err(Malformed),
+        }
+        Ok(Layer { statements, first })
+    }
+
+    fn read_statements(
+        &mut self,
+        whole: Span,
+        reader: &mut Reader,
+        len: usize,
+    ) -> Result<Vec<Statement>, Malformed> {
+        let mut statements = Vec::new();
+        for _ in 0..len / 4 {
+            let (start, end) = reader.bytes()?;
+            let stamp = self.part(whole, start, end);
+            let eff = eff_of(&reader.raw[start..end]).ok_or(Malformed)?;
+            let restriction = self.read_name(whole, reader)?;
+            let traits = self.read_pairs(whole, reader)?;
+            let marks = self.read_pairs(whole, reader)?;
+            statements.push(Statement {
+                eff,
+                stamp,
+                restriction,
+                traits,
+                marks,
+            });
+        }
+        Ok(statements)
+    }
+
+    /// The members of a map that lies in `whole`.
+    pub fn read_pairs(&mut self, whole: Span, reader: &mut Reader) -> Result<Pairs, Malformed> {
+        let mut pairs: [Option<Pair>; 16] = [None; 16];
+        let len = reader.map()?;
+        if len > pairs.len() {
+            return self.read_many_pairs(whole, reader, len);
+        }
+        for place in pairs.iter_mut().take(len) {
+            *place = Some(self.read_pair(whole, reader)?);
+        }
+        let read: Vec<Pair> = pairs.into_iter().flatten().collect();
+        Ok(self.add_pairs(&read))
+    }
+
+    fn read_many_pairs(
+        &mut self,
+        whole: Span,
+        reader: &mut Reader,
+        len: usize,
+    ) -> Result<Pairs, Malformed> {
+        let mut pairs = Vec::new();
+        for _ in 0..len {
+            pairs.push(self.read_pair(whole, reader)?);
+        }
+        Ok(self.add_pairs(&pairs))
+    }
+
+    fn read_pair(&mut self, whole: Span, reader: &mut Reader) -> Result<Pair, Malformed> {
+        let name = self.read_name(whole, reader)?;
+        let start = reader.at;
+        reader.skip()?;
+        Ok(Pair {
+            name,
+            value: self.part(whole, start, reader.at),
+        })
+    }
+
+    /// The state as bytes.
+    pub fn encode(&self, state: &State, out: &mut Vec<u8>) {
+        let elements = match &state.record {
+            Record::Device(device) => HEAD + 2 + 3 * device.points.len(),
+            Record::Person(person) => HEAD + 3 + 6 * person.sources.len(),
+        };
+        pack::array_header(out, elements);
+        pack::integer(out, STATE_SCHEMA);
+        self.write_name(out, state.incarnation);
+        pack::integer(out, state.sequence);
+        pack::array_header(out, state.outbox.len());
+        for &one in &state.outbox {
+            self.write_name(out, one);
+        }
+        pack::map_header(out, state.shown.len());
+        for &(name, digest) in &state.shown {
+            self.write_name(out, name);
+            pack::bytes(out, self.get(digest));
+        }
+        match &state.record {
+            Record::Device(device) => self.write_device(out, device),
+            Record::Person(person) => self.write_person(out, person),
+        }
+    }
+
+    fn write_name(&self, out: &mut Vec<u8>, name: Name) {
+        pack::text(out, self.text(name));
+    }
+
+    fn write_device(&self, out: &mut Vec<u8>, device: &Device) {
+        self.write_statements(out, &device.statements);
+        pack::array_header(out, device.linked.len());
+        for &one in &device.linked {
+            self.write_name(out, one);
+        }
+        for point in &device.points {
+            pack::integer(out, point.bucket);
+            self.write_name(out, point.who);
+            pack::integer(out, point.eff);
+        }
+    }
+
+    fn write_person(&self, out: &mut Vec<u8>, person: &Person) {
+        self.write_layer(out, &person.own);
+        match person.claim {
+            None => pack::nil(out),
+            Some((stamp, who)) => {
+                pack::array_header(out, 2);
+                pack::bytes(out, self.get(stamp));
+                self.write_name(out, who);
+            }
+        }
+        for (source, one) in &person.sources {
+            self.write_name(out, *source);
+            pack::integer(out, one.version);
+            self.write_layer(out, &one.identified);
+            self.write_layer(out, &one.anonymous);
+        }
+    }
+
+    fn write_layer(&self, out: &mut Vec<u8>, layer: &Layer) {
+        if layer.is_empty() {
+            pack::nil(out);
+            pack::nil(out);
+            return;
+        }
+        self.write_statements(out, &layer.statements);
+        match layer.first[..] {
+            [(NONE, eff)] => pack::integer(out, eff),
+            _ => {
+                pack::map_header(out, layer.first.len());
+                for &(restriction, eff) in &layer.first {
+                    self.write_name(out, restriction);
+                    pack::integer(out, eff);
+                }
+            }
+        }
+    }
+
+    fn write_statements(&self, out: &mut Vec<u8>, statements: &[Statement]) {
+        pack::array_header(out, 4 * statements.len());
+        for one in statements {
+            pack::bytes(out, self.get(one.stamp));
+            self.write_name(out, one.restriction);
+            self.write_pairs(out, one.traits);
+            self.write_pairs(out, one.marks);
+        }
+    }
+
+    fn write_pairs(&self, out: &mut Vec<u8>, pairs: Pairs) {
+        pack::map_header(out, pairs.len());
+        for one in self.pairs(pairs) {
+            self.write_name(out, one.name);
+            out.extend_from_slice(self.get(one.value));
+        }
+    }
+}
