@@ -37,6 +37,7 @@ class Pipeline:
         self.store = store
         self.sink = sink
         self.clock = clock
+        self.chunk = CHUNK
         self.commits: dict[str, int] = {}
         self.batch = Batch()
 
@@ -72,7 +73,7 @@ class Pipeline:
 
     def _round(self, pending: list[Handle], tag: Tag) -> list[Handle]:
         """One try for each delta; returns those that lost their swap and must be joined again."""
-        chunks = chunks_of(pending)
+        chunks = chunks_of(pending, self.chunk)
 
         def decide(place: int, stored: list[Stored]) -> list[Swap]:
             chunk = chunks[place]
@@ -121,9 +122,9 @@ class Pipeline:
         return True
 
 
-def chunks_of(pending: list[Handle]) -> list[list[Handle]]:
+def chunks_of(pending: list[Handle], size: int) -> list[list[Handle]]:
     """What one request of the store carries, each."""
-    return [pending[at : at + CHUNK] for at in range(0, len(pending), CHUNK)]
+    return [pending[at : at + size] for at in range(0, len(pending), size)]
 
 
 def letter_headers(buried: Buried) -> Headers:

@@ -114,7 +114,9 @@ class Store(Protocol):
         ...
 
     def watch(self) -> None:
-        """Begins to notice whether others swap."""
+        """Begins to notice whether others swap. Until it is called again, whoever swaps expects
+        versions that were loaded since: so a store that sees nobody else need not compare them.
+        """
         ...
 
     def alone(self) -> bool:

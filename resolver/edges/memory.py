@@ -17,6 +17,9 @@ Step = Callable[[str], None]
 OPEN, COMMITTED, ABORTED = "open", "committed", "aborted"
 
 
+AHEAD = 2
+
+
 def no_step(_: str) -> None:
     """Nothing happens between the steps."""
 
@@ -27,47 +30,69 @@ class MemoryStore:
     def __init__(self, shared: "MemoryRedis | None" = None, step: Step = no_step) -> None:
         self.shared = shared or MemoryRedis()
         self.step = step
-        self.swaps_seen = 0
-        self.undisturbed = False
+        self.token = 0
+        self.first, self.others_none, self.undisturbed = True, False, False
 
     def exchange(
         self, loads: Sequence[Sequence[str]], decide: Decide
     ) -> Iterator[tuple[int, list[Stored | None]]]:
-        for place, chunk in enumerate(loads):
-            swaps = decide(place, self.load(chunk) if chunk else [])
-            yield place, self.swap(swaps)
+        """As on the wire: chunks are loaded before those in front of them are swapped."""
+        finished = False
+        try:
+            loaded = [self.load(chunk) for chunk in loads[:AHEAD]]
+            for place in range(len(loads)):
+                replies = self.swap(decide(place, loaded[place]))
+                loaded += [self.load(chunk) for chunk in loads[place + AHEAD :][:1]]
+                yield place, replies
+            finished = True
+        finally:
+            if not finished:
+                self.token = 0
 
     def load(self, keys: Sequence[str]) -> list[Stored]:
-        self.step("store.load")
+        if keys:
+            self.step("store.load")
         return [self.shared.records.get(key, ABSENT) for key in keys]
 
     def swap(self, swaps: Sequence[Swap]) -> list[Stored | None]:
-        """Swaps one after another; others may do the same in between."""
-        replies: list[Stored | None] = []
-        for one in swaps:
-            self.step("store.swap")
-            self._count()
-            current = self.shared.records.get(one.key, ABSENT)
-            if current.version == one.expected:
+        """At once where nobody has swapped since the loads, else one by one, others in between."""
+        if not swaps:
+            return []
+        self.step("store.swap")
+        is_own = self.token == self.shared.token
+        self.shared.tokens += 1
+        self.token = self.shared.token = self.shared.tokens
+        self._told(is_own)
+        if is_own and self.undisturbed:
+            for one in swaps:
                 self.shared.records[one.key] = Stored(one.version, one.state)
-                replies.append(None)
-            else:
-                replies.append(current)
-        if swaps:
-            self.step("store.swap.done")
+            replies: list[Stored | None] = [None] * len(swaps)
+        else:
+            replies = [self._swap_one(one) for one in swaps]
+        self.step("store.swap.done")
         return replies
 
-    def _count(self) -> None:
-        self.shared.swaps += 1
-        self.undisturbed = self.undisturbed and self.swaps_seen in (0, self.shared.swaps - 1)
-        self.swaps_seen = self.shared.swaps
+    def _told(self, is_own: bool) -> None:
+        """Whether the token before this request's was its worker's own."""
+        self.undisturbed = self.undisturbed and is_own
+        self.others_none = self.others_none and (self.first or is_own)
+        self.first = False
+
+    def _swap_one(self, one: Swap) -> Stored | None:
+        self.step("store.swap")
+        current = self.shared.records.get(one.key, ABSENT)
+        if current.version != one.expected:
+            return current
+        self.shared.records[one.key] = Stored(one.version, one.state)
+        return None
 
     def watch(self) -> None:
-        self.swaps_seen, self.undisturbed = 0, True
+        self.first, self.others_none = True, True
+        self.undisturbed = self.token > 0
 
     def alone(self) -> bool:
         self.step("store.alone")
-        return self.undisturbed and self.swaps_seen in (0, self.shared.swaps)
+        return self.others_none and (self.first or self.token == self.shared.token)
 
     def versions(self, keys: Sequence[str]) -> list[int]:
         versions = []
@@ -92,7 +117,8 @@ class MemoryRedis:
 
     records: dict[str, Stored] = field(default_factory=dict)
     commits: dict[str, int] = field(default_factory=dict)
-    swaps: int = 0
+    token: int = 0
+    tokens: int = 0
 
 
 class Logged(NamedTuple):

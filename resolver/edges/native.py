@@ -5,7 +5,7 @@
 from typing import Any
 
 try:
-    from resolver.edges._native import Engine
+    from ._native import Engine
 except ImportError:  # installed from sources, or built without the hooks
     NATIVE_ENGINE: Any = None
 else:

@@ -4,6 +4,7 @@ A record lies under ``PREFIX{SHARD}identifier``; the shard is a hash tag, one of
 so that on Redis Cluster one script still carries many keys.
 """
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -33,8 +34,9 @@ AHEAD: Final = 2
 COMMIT_KEPT_S: Final = 30 * 24 * 3600
 """How long a commit is remembered: a record in doubt for a month is at worst emitted again."""
 VERSION_BYTES: Final = 8
-COUNTER: Final = "swaps"
-"""The name, in a shard, of the count of requests to swap: no identifier, those have a kind."""
+TOKEN: Final = "last"
+"""The name, in a shard, of the last request's token: no identifier, those have a kind."""
+NO_TOKEN: Final = b""
 TIMEOUTS: Final = {
     "socket_timeout": 10,
     "socket_connect_timeout": 5,
@@ -60,9 +62,13 @@ class RedisStore:
         self._swap_script = client.register_script((package / "swap.lua").read_text())
         self._versions_script = client.register_script((package / "versions.lua").read_text())
         self._homes = [f"{prefix}{{{shard:x}}}" for shard in range(SHARDS)]
-        self._counter = self._homes[0] + COUNTER
-        self._count = 0
+        self._token_name = self._homes[0] + TOKEN
+        self._process = secrets.token_urlsafe(9)
+        self._requests = 0
+        self._own = self._own_before = NO_TOKEN
+        self._first = True
         self._alone = False
+        self._undisturbed = False
         self._wire: Any = None
         self._names: dict[str, str] = {}
 
@@ -88,16 +94,17 @@ class RedisStore:
         if self._wire is None and not self.cluster:
             with self._translated():
                 self._connect()
-        self._count, self._alone = 0, not self.cluster
+        self._first, self._alone = True, not self.cluster
+        self._undisturbed = self._own != NO_TOKEN
         self._names.clear()
 
     def alone(self) -> bool:
-        """As the port says; on a cluster nobody counts, and the answer is no."""
-        if not self._alone or not self._count:
+        """As the port says; on a cluster there is no token, and the answer is no."""
+        if not self._alone or self._first:
             return self._alone
         with self._translated():
-            self._ask("GET", self._counter)
-            return self._count == int(self._reply() or 0)
+            self._ask("GET", self._token_name)
+            return bool(self._reply() == self._own)
 
     def commits(self, incarnations: Sequence[str]) -> Mapping[str, int]:
         with self._translated():
@@ -161,18 +168,28 @@ class RedisStore:
             self._ask("MGET", *map(self.name, keys))
 
     def _ask_swap(self, swaps: Sequence[Swap]) -> None:
-        if swaps:
-            names = [self.name(one.key) for one in swaps]
-            names.append(self._counter)
-            self._ask("EVALSHA", self._swap_script.sha, len(names), *names, *_arguments(swaps))
+        if not swaps:
+            return
+        names = [self.name(one.key) for one in swaps]
+        names.append(self._token_name)
+        trusted = self._own if self._undisturbed else NO_TOKEN
+        self._requests += 1
+        self._own_before, self._own = self._own, f"{self._process}:{self._requests}".encode()
+        arguments = (self._own, trusted, *_arguments(swaps))
+        self._ask("EVALSHA", self._swap_script.sha, len(names), *names, *arguments)
 
     def _swap_replies(self, swaps: Sequence[Swap]) -> list[Stored | None]:
         if not swaps:
             return []
         replies = self._reply()
-        count = replies.pop()
-        self._alone = self._alone and self._count in (0, count - 1)
-        self._count = count
+        if type(replies) is bytes:
+            self._first = False
+            return [None] * len(swaps)
+        last = replies.pop()
+        is_own = last == self._own_before and last != NO_TOKEN
+        self._undisturbed = self._undisturbed and is_own
+        self._alone = self._alone and (self._first or is_own)
+        self._first = False
         return [None if reply is None else _stored(reply) for reply in replies]
 
     def _exchange_by_shard(
@@ -184,9 +201,9 @@ class RedisStore:
             by_key = {one.key: one for one in swaps}
 
             def swap(keys: Sequence[str], by_key: dict[str, Swap] = by_key) -> list[Any]:
-                arguments = _arguments([by_key[key] for key in keys])
+                arguments = [NO_TOKEN, NO_TOKEN, *_arguments([by_key[key] for key in keys])]
                 replies = self._swap_script(keys=list(map(self.name, keys)), args=arguments)
-                return [None if reply is None else _stored(reply) for reply in replies]
+                return [None if reply is None else _stored(reply) for reply in replies[:-1]]
 
             yield place, self._by_group([one.key for one in swaps], swap)
 
@@ -247,8 +264,11 @@ class RedisStore:
             self._reply()
 
     def _hang_up(self) -> None:
-        """Drops the connection with whatever replies are still under way on it."""
+        """Drops the connection with whatever replies are still under way on it. A request of it may
+        yet be carried out: its token must not tell anything.
+        """
         wire, self._wire = self._wire, None
+        self._own = NO_TOKEN
         if wire is not None:
             wire.disconnect()
             self.client.connection_pool.release(wire)
@@ -291,11 +311,11 @@ def connect_sentinel(
 
 
 def _arguments(swaps: Sequence[Swap]) -> list[bytes]:
-    """For each: the expected version, then the new version with the state."""
-    arguments: list[bytes] = []
+    """The expected versions as one, then each new version with its state."""
+    expected = b"".join([one.expected.to_bytes(VERSION_BYTES, "big") for one in swaps])
+    arguments = [expected]
     for one in swaps:
-        expected = one.expected.to_bytes(VERSION_BYTES, "big") if one.expected else b""
-        arguments += (expected, one.version.to_bytes(VERSION_BYTES, "big") + one.state)
+        arguments.append(one.version.to_bytes(VERSION_BYTES, "big") + one.state)
     return arguments
 
 

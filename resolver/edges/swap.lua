@@ -1,21 +1,41 @@
 -- Replaces states whose version is still the expected one.
--- KEYS[i]        the key of the i-th state; after the last, where there is one, the counter of swaps
--- ARGV[2i - 1]   its expected version, 8 bytes big-endian ("" where there is none)
--- ARGV[2i]       the new version, 8 bytes big-endian, followed by the new state
--- Returns, for each state, false where it was replaced, else what is there instead; then the count.
--- Counts first: whatever happens to a request later, nobody overlooks that it was there.
-local states = #ARGV / 2
-local replies = {}
+-- KEYS[i]      the key of the i-th state; after the last, where there is one, that of the last token
+-- ARGV[1]      the token of this request, no other's
+-- ARGV[2]      the token that tells that nobody has swapped anything since before these states were
+--              loaded ("" where somebody may have)
+-- ARGV[3]      the expected versions one after another, 8 bytes big-endian each (0: there is none)
+-- ARGV[3 + i]  the new version of the i-th state, 8 bytes big-endian, followed by the new state
+-- Returns the token that was there if it is the one that tells: then all were replaced. Else, for
+-- each state, false where it was replaced, or what is there instead; then the token that was there.
+-- The token goes first: whatever happens to a request later, nobody overlooks that it was there.
+local states = #ARGV - 3
+local last = false
 if #KEYS > states then
-  replies[states + 1] = redis.call('INCR', KEYS[states + 1])
+  last = redis.call('SET', KEYS[states + 1], ARGV[1], 'GET')
 end
+if last and last == ARGV[2] then
+  local pairs = {}
+  for i = 1, states do
+    pairs[2 * i - 1] = KEYS[i]
+    pairs[2 * i] = ARGV[3 + i]
+  end
+  redis.call('MSET', unpack(pairs))
+  return last
+end
+local replies = {}
+local none = string.rep('\0', 8)
 for i = 1, states do
   local key = KEYS[i]
-  if redis.call('GETRANGE', key, 0, 7) == ARGV[2 * i - 1] then
-    redis.call('SET', key, ARGV[2 * i])
+  local version = redis.call('GETRANGE', key, '0', '7')
+  if version == '' then
+    version = none
+  end
+  if version == string.sub(ARGV[3], 8 * i - 7, 8 * i) then
+    redis.call('SET', key, ARGV[3 + i])
     replies[i] = false
   else
     replies[i] = redis.call('GET', key) or ''
   end
 end
+replies[states + 1] = last or ''
 return replies

@@ -3,6 +3,6 @@
 -- Returns, for each key, its version as 8 bytes big-endian ("" where there is none).
 local replies = {}
 for i, key in ipairs(KEYS) do
-  replies[i] = redis.call('GETRANGE', key, 0, 7)
+  replies[i] = redis.call('GETRANGE', key, '0', '7')
 end
 return replies

@@ -234,6 +234,67 @@ def test_a_swap_between_two_own_ones_is_noticed_too(stores: Pair) -> None:
     assert not store.alone()
 
 
+def test_a_foreign_swap_since_the_load_is_found_whatever_own_swaps_came_between(
+    stores: Pair,
+) -> None:
+    """Chunks are loaded ahead: a token that is the own one again says nothing of those."""
+    store, other = stores
+    swapped(store, Swap("user:before", 0, 1, b"x"))
+    keys = [["user:a"], ["user:b"], ["user:c"], ["user:d"]]
+    loaded: dict[str, Stored] = {}
+
+    def decide(place: int, states: list[Stored]) -> list[Swap]:
+        key = keys[place][0]
+        loaded[key] = states[0]
+        if place == 0:
+            swapped(other, Swap("user:b", 0, 5, b"theirs"))
+        if place == 1:
+            swapped(other, Swap("user:d", 0, 5, b"theirs"))
+        return [Swap(key, states[0].version, 9, b"own")]
+
+    store.watch()
+    replies = {keys[place][0]: found[0] for place, found in store.exchange(keys, decide)}
+
+    for key in ("user:b", "user:d"):
+        assert replies[key] == (Stored(5, b"theirs") if loaded[key] == ABSENT else None)
+    assert replies["user:a"] is None
+    assert replies["user:c"] is None
+
+
+def test_a_worker_that_is_alone_compares_no_versions(own_server: Redis, fresh: str) -> None:
+    """Its token says it all: two commands of a script for hundreds of states."""
+    store = RedisStore(connect(own_server.url), f"{fresh}:")
+    swapped(store, Swap("user:u", 0, 1, b"x"))
+    store.client.config_resetstat()
+
+    store.watch()
+    swapped(store, Swap("user:u", 1, 2, b"y"), Swap("user:v", 0, 2, b"y"))
+
+    commands = store.client.info("commandstats")
+    assert "cmdstat_getrange" not in commands
+    assert commands["cmdstat_mset"]["calls"] == 1
+    assert store.load(["user:u", "user:v"]) == [Stored(2, b"y"), Stored(2, b"y")]
+    store.close()
+
+
+def test_a_token_dies_with_its_connection(own_server: Redis, fresh: str) -> None:
+    """A request that was given up may be carried out later, behind whatever others swapped."""
+    store = RedisStore(connect(own_server.url), f"{fresh}:")
+    swapped(store, Swap("user:u", 0, 1, b"x"))
+
+    with pytest.raises(ValueError, match="decision"):
+        list(store.exchange([["user:u"]], failing))
+    store.watch()
+
+    assert swapped(store, Swap("user:u", 7, 8, b"stale")) == [Stored(1, b"x")]
+    store.close()
+
+
+def failing(place: int, _: list[Stored]) -> list[Swap]:
+    """A decision that breaks an exchange off."""
+    raise ValueError("the decision fails")
+
+
 def test_of_swaps_at_the_same_moment_exactly_one_is_done_per_key(
     remote_stores: tuple[RedisStore, RedisStore],
 ) -> None:

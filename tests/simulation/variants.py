@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from resolver.batch import Batch
 from resolver.core.profiles import Profile, shown
 from resolver.core.values import Layer, Record
+from resolver.edges.memory import MemoryStore
 from resolver.emission import Emitted, Emitter, compare
 from resolver.engine import ReferenceEngine
 from resolver.errors import TransactionAborted, Unavailable
@@ -42,6 +43,15 @@ class LooksAgainOnce(Pipeline):
 
     def _recheck(self) -> None:
         self._emit_moved()
+
+
+class ForgetsTheDisturbance(MemoryStore):
+    """Takes its last token for a sign that nobody swapped since the loads, which came before."""
+
+    def _told(self, is_own: bool) -> None:
+        trusted = self.undisturbed
+        super()._told(is_own)
+        self.undisturbed = trusted
 
 
 class KeepsItsIncarnation(Worker):
@@ -164,6 +174,7 @@ SWITCHED_OFF = {
     "an unchanged record in doubt is passed over": Rules(joiner=PassesOverUnchanged),
     "nothing is looked at again": Rules(pipeline=NeverLooksAgain),
     "what moved is looked at once": Rules(pipeline=LooksAgainOnce),
+    "a disturbance is forgotten with the next swap": Rules(store=ForgetsTheDisturbance),
     "an incarnation survives an abort": Rules(worker=KeepsItsIncarnation),
     "an outbox is not carried along": Rules(joiner=ForgetsTheOutbox),
     "aliases follow the profile": Rules(emitter=AnnouncesLast),

@@ -32,7 +32,7 @@ from resolver.engine import ReferenceEngine
 from resolver.errors import Fenced, Unavailable
 from resolver.joining import Joiner, Target
 from resolver.offline import settle
-from resolver.pipeline import Pipeline
+from resolver.pipeline import CHUNK, Pipeline
 from resolver.ports import Message
 from resolver.targets import build_target
 from resolver.worker import Limits, Pace, Worker
@@ -66,6 +66,7 @@ class Rules:
     filler: type[Pipeline] = Pipeline
     worker: type[Worker] = Worker
     emitter: type[Emitter] = Emitter
+    store: type[MemoryStore] = MemoryStore
 
 
 class Steady(Pace):
@@ -171,9 +172,11 @@ class World:
         policy = self.reading.policy
         engine.joiner = self.rules.joiner(targets(self.specs), policy, payload_digest, filled)
         engine.emitter = self.rules.emitter(sink, policy, CHANGELOG, filled)
-        store = MemoryStore(self.redis, self.step)
+        store = self.rules.store(self.redis, self.step)
         clock = SlowClock(self.scheduler, self.random.choice((0, 0, -3, 5)))
-        return kind(engine=engine, store=store, sink=sink, clock=clock)
+        pipeline = kind(engine=engine, store=store, sink=sink, clock=clock)
+        pipeline.chunk = self.random.choice((1, 2, CHUNK))
+        return pipeline
 
     def step(self, name: str) -> None:
         """What every call of a port passes: others run, and sometimes a reply is lost."""
