@@ -29,6 +29,7 @@ from resolver.edges.kafka_tools import (
     read_letter,
     replays,
 )
+from resolver.edges.native import NATIVE_PACKING
 from resolver.edges.redis_store import RedisStore, connect, connect_sentinel
 from resolver.edges.schema_files import IDENTIFY, schema_text
 from resolver.edges.state_codec import StateCodec
@@ -203,16 +204,18 @@ def build_decoders(settings: Settings) -> dict[str, Decoder]:
 def open_store(settings: Settings) -> RedisStore:
     """The store; nothing connects yet."""
     redis = settings.redis
+    packing = None if settings.engine == "reference" else NATIVE_PACKING
     if redis.sentinel is not None:
         addresses = (one.partition(":") for one in redis.sentinel.hosts)
         hosts = [(host, int(port or SENTINEL_PORT)) for host, _, port in addresses]
-        return RedisStore(connect_sentinel(hosts, redis.sentinel.service, redis.url), redis.prefix)
+        client = connect_sentinel(hosts, redis.sentinel.service, redis.url)
+        return RedisStore(client, redis.prefix, packing=packing)
     try:
         with reaching_store(settings):
             client = connect(redis.url, cluster=redis.cluster)
     except ValueError as error:
         raise ConfigError(f"redis.url: {error}") from error
-    return RedisStore(client, redis.prefix, cluster=redis.cluster)
+    return RedisStore(client, redis.prefix, cluster=redis.cluster, packing=packing)
 
 
 def check(settings: Settings) -> Iterator[tuple[str, ResolverError | None]]:

@@ -13,6 +13,7 @@ mod records;
 mod state;
 mod targets;
 mod times;
+mod wire;
 
 use pyo3::prelude::*;
 
@@ -21,5 +22,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[pymodule(name = "_native")]
 fn native(module: &Bound<PyModule>) -> PyResult<()> {
-    module.add_class::<engine::Engine>()
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<wire::Packer>()
 }

@@ -8,10 +8,11 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from zlib import crc32
 
 import redis
+from hiredis import pack_command
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
@@ -46,6 +47,44 @@ TIMEOUTS: Final = {
 FAILURES: Final = (RedisError, RedisClusterException)
 
 
+class Packing(Protocol):
+    """Requests for records as bytes, and what the replies hold."""
+
+    def load(self, keys: Sequence[str]) -> bytes:
+        """The request to load records."""
+        ...
+
+    def swap(
+        self, script: str, token_name: str, token: bytes, trusted: bytes, swaps: Sequence[Swap]
+    ) -> bytes:
+        """The request to swap them, by the script; see ``swap.lua``."""
+        ...
+
+    def records(self, reply: list[bytes | None]) -> list[Stored]:
+        """The records of a reply."""
+        ...
+
+
+class Packer:
+    """Packing by hiredis."""
+
+    def __init__(self, homes: list[str]) -> None:
+        self.homes = homes
+
+    def load(self, keys: Sequence[str]) -> bytes:
+        return packed_command("MGET", *[name_of(self.homes, key) for key in keys])
+
+    def swap(
+        self, script: str, token_name: str, token: bytes, trusted: bytes, swaps: Sequence[Swap]
+    ) -> bytes:
+        names = [name_of(self.homes, one.key) for one in swaps]
+        arguments = (token_name, token, trusted, *_arguments(swaps))
+        return packed_command("EVALSHA", script, len(names) + 1, *names, *arguments)
+
+    def records(self, reply: list[bytes | None]) -> list[Stored]:
+        return [_stored(raw) for raw in reply]
+
+
 class RedisStore:
     """The Store port on redis-py: standalone, Sentinel or Cluster.
 
@@ -53,7 +92,15 @@ class RedisStore:
     reply before it is worked on.
     """
 
-    def __init__(self, client: Any, prefix: str, *, cluster: bool = False) -> None:
+    def __init__(
+        self,
+        client: Any,
+        prefix: str,
+        *,
+        cluster: bool = False,
+        packing: "Callable[[list[str]], Packing] | None" = None,
+    ) -> None:
+        """``packing`` is what packs requests where it is not ``Packer``."""
         self.client = client
         self.prefix = prefix
         self.cluster = cluster
@@ -70,7 +117,7 @@ class RedisStore:
         self._alone = False
         self._undisturbed = False
         self._wire: Any = None
-        self._names: dict[str, str] = {}
+        self._packer: Packing = (packing or Packer)(self._homes)
 
     def exchange(
         self, loads: Sequence[Sequence[str]], decide: Decide
@@ -96,7 +143,6 @@ class RedisStore:
                 self._connect()
         self._first, self._alone = True, not self.cluster
         self._undisturbed = self._own != NO_TOKEN
-        self._names.clear()
 
     def alone(self) -> bool:
         """As the port says; on a cluster there is no token, and the answer is no."""
@@ -136,11 +182,8 @@ class RedisStore:
         self.client.close()
 
     def name(self, key: str) -> str:
-        """Where a record lies; remembered from ``watch`` to ``watch``, as loads precede swaps."""
-        name = self._names.get(key)
-        if name is None:
-            name = self._names[key] = self._homes[crc32(key.encode()) % SHARDS] + key
-        return name
+        """Where a record lies."""
+        return name_of(self._homes, key)
 
     def _commit_key(self, incarnation: str) -> str:
         return f"{self.prefix}commit:{incarnation}"
@@ -153,7 +196,7 @@ class RedisStore:
             self._ask_load(chunk)
         before: tuple[int, Sequence[Swap]] | None = None
         for place, chunk in enumerate(loads):
-            stored = [_stored(raw) for raw in self._reply()] if chunk else []
+            stored = self._packer.records(self._reply()) if chunk else []
             swaps = decide(place, stored)
             if before is not None:
                 yield before[0], self._swap_replies(before[1])
@@ -165,18 +208,16 @@ class RedisStore:
 
     def _ask_load(self, keys: Sequence[str]) -> None:
         if keys:
-            self._ask("MGET", *map(self.name, keys))
+            self._send(self._packer.load(keys))
 
     def _ask_swap(self, swaps: Sequence[Swap]) -> None:
         if not swaps:
             return
-        names = [self.name(one.key) for one in swaps]
-        names.append(self._token_name)
         trusted = self._own if self._undisturbed else NO_TOKEN
         self._requests += 1
         self._own_before, self._own = self._own, f"{self._process}:{self._requests}".encode()
-        arguments = (self._own, trusted, *_arguments(swaps))
-        self._ask("EVALSHA", self._swap_script.sha, len(names), *names, *arguments)
+        script: str = self._swap_script.sha
+        self._send(self._packer.swap(script, self._token_name, self._own, trusted, swaps))
 
     def _swap_replies(self, swaps: Sequence[Swap]) -> list[Stored | None]:
         if not swaps:
@@ -248,10 +289,13 @@ class RedisStore:
 
     def _ask(self, *command: Any) -> None:
         """Sends a command on the records' own connection."""
+        self._send(packed_command(*command))
+
+    def _send(self, packed: bytes) -> None:
         if self._wire is None:
             self._connect()
         self.calls += 1
-        self._wire.send_packed_command(self._wire.pack_command(*command), check_health=False)
+        self._wire.send_packed_command([packed], check_health=False)
 
     def _reply(self) -> Any:
         return self._wire.read_response()
@@ -308,6 +352,18 @@ def connect_sentinel(
     settings = {**TIMEOUTS, **options}
     sentinel: Any = redis.Sentinel
     return sentinel(list(hosts), **settings).master_for(service, **settings, **kept)
+
+
+def packed_command(*command: Any) -> bytes:
+    """A command as Redis reads it."""
+    whole: Any = command
+    packed: bytes = pack_command(whole)
+    return packed
+
+
+def name_of(homes: list[str], key: str) -> str:
+    """Where a record lies: its identifier behind what its shard's keys begin with."""
+    return homes[crc32(key.encode()) % len(homes)] + key
 
 
 def _arguments(swaps: Sequence[Swap]) -> list[bytes]:

@@ -1,0 +1,123 @@
+//! Requests to Redis as bytes, and what its replies hold: `resolver.edges.redis_store.Packer`.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString};
+use std::io::Write;
+
+/// Bytes of a version in front of a state.
+const VERSION_BYTES: usize = 8;
+/// What a stored state takes about, for a buffer that need not grow.
+const STATE_BYTES: usize = 512;
+
+#[pyclass(module = "resolver.edges._native")]
+pub struct Packer {
+    homes: Vec<String>,
+    stored: Py<PyAny>,
+    absent: Py<PyAny>,
+}
+
+#[pymethods]
+impl Packer {
+    /// `homes` are what stands in front of an identifier in a key, by its shard.
+    #[new]
+    fn new(py: Python, homes: Vec<String>) -> PyResult<Packer> {
+        if homes.is_empty() {
+            return Err(PyValueError::new_err("there must be a shard"));
+        }
+        let ports = py.import("resolver.ports")?;
+        let (stored, absent) = (ports.getattr("Stored")?, ports.getattr("ABSENT")?);
+        Ok(Packer { homes, stored: stored.unbind(), absent: absent.unbind() })
+    }
+
+    /// The request to load records.
+    fn load<'py>(&self, py: Python<'py>, keys: &Bound<PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        let count = keys.len()?;
+        let mut out = Vec::with_capacity(64 * (count + 1));
+        head(&mut out, count + 1);
+        text(&mut out, &[b"MGET"]);
+        for key in keys.try_iter()? {
+            let key = key?;
+            self.name(&mut out, key.cast::<PyString>()?.to_str()?);
+        }
+        Ok(PyBytes::new(py, &out))
+    }
+
+    /// The request to swap, by the script; see `swap.lua`.
+    fn swap<'py>(
+        &self,
+        py: Python<'py>,
+        script: &str,
+        token_name: &str,
+        token: &[u8],
+        trusted: &[u8],
+        swaps: &Bound<PyAny>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let count = swaps.len()?;
+        let mut out = Vec::with_capacity(STATE_BYTES * (count + 1));
+        let mut expected = Vec::with_capacity(VERSION_BYTES * count);
+        head(&mut out, 3 + count + 1 + 3 + count);
+        text(&mut out, &[b"EVALSHA"]);
+        text(&mut out, &[script.as_bytes()]);
+        text(&mut out, &[(count + 1).to_string().as_bytes()]);
+        let mut states: Vec<(u64, Bound<PyBytes>)> = Vec::with_capacity(count);
+        for swap in swaps.try_iter()? {
+            let swap = swap?;
+            let key = swap.getattr(intern!(py, "key"))?;
+            self.name(&mut out, key.cast::<PyString>()?.to_str()?);
+            let version: u64 = swap.getattr(intern!(py, "expected"))?.extract()?;
+            expected.extend(version.to_be_bytes());
+            let state = swap.getattr(intern!(py, "state"))?.cast_into::<PyBytes>()?;
+            states.push((swap.getattr(intern!(py, "version"))?.extract()?, state));
+        }
+        text(&mut out, &[token_name.as_bytes()]);
+        text(&mut out, &[token]);
+        text(&mut out, &[trusted]);
+        text(&mut out, &[&expected]);
+        for (version, state) in &states {
+            text(&mut out, &[&version.to_be_bytes(), state.as_bytes()]);
+        }
+        Ok(PyBytes::new(py, &out))
+    }
+
+    /// The records of a reply.
+    fn records<'py>(&self, py: Python<'py>, reply: &Bound<PyList>) -> PyResult<Bound<'py, PyList>> {
+        let records = PyList::empty(py);
+        for raw in reply.iter() {
+            if raw.is_none() {
+                records.append(&self.absent)?;
+                continue;
+            }
+            let raw = raw.cast::<PyBytes>()?.as_bytes();
+            let Some((version, state)) = raw.split_first_chunk::<VERSION_BYTES>() else {
+                records.append(&self.absent)?;
+                continue;
+            };
+            let state = PyBytes::new(py, state);
+            records.append(self.stored.bind(py).call1((u64::from_be_bytes(*version), state))?)?;
+        }
+        Ok(records)
+    }
+}
+
+impl Packer {
+    /// A record's key in Redis.
+    fn name(&self, out: &mut Vec<u8>, key: &str) {
+        let shard = crc32fast::hash(key.as_bytes()) as usize % self.homes.len();
+        text(out, &[self.homes[shard].as_bytes(), key.as_bytes()]);
+    }
+}
+
+fn head(out: &mut Vec<u8>, count: usize) {
+    let _ = write!(out, "*{count}\r\n");
+}
+
+/// An argument of several parts.
+fn text(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    let _ = write!(out, "${}\r\n", parts.iter().map(|part| part.len()).sum::<usize>());
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    out.extend(b"\r\n");
+}
