@@ -4,12 +4,14 @@
 #   docker run --init -v ./resolver.yaml:/etc/resolver/resolver.yaml:ro identity-resolver
 
 FROM python:3.12-slim AS build
-RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
+# The native engine needs cargo 1.82 or later: the base image is Debian trixie, which has 1.85.
+RUN apt-get update && apt-get install --yes --no-install-recommends cargo gcc libc6-dev
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY schemas schemas
+COPY native native
 COPY resolver resolver
-# The hooks compile the hot path.
+# The hooks build the native engine and compile the rest of the hot path.
 RUN HATCH_BUILD_HOOKS_ENABLE=1 pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
  && python -m venv /opt/resolver \
  && /opt/resolver/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[registry]"
