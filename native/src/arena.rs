@@ -1,11 +1,15 @@
 //! Everything a batch holds, in a few vectors that are emptied when the next one begins: no value,
 //! name or statement is an allocation of its own.
+//!
+//! Spans, names and pairs are places in these vectors. They are copied freely and mean something
+//! until `Arena::clear`; what must outlive a batch is kept as bytes of its own. Nothing is freed
+//! before: what an event that turned out odd has left here lies unused until then.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
-/// Some bytes of the arena.
+/// Some bytes of the arena. Equal spans are the same place: equal bytes may lie in two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     at: usize,
@@ -13,6 +17,7 @@ pub struct Span {
 }
 
 /// A text that the batch knows by a number: trait, mark, restriction, identifier or destination.
+/// Equal names are equal texts; their order says nothing: whatever is sorted is sorted by `text`.
 pub type Name = u32;
 
 /// No restriction; also "nobody".
@@ -21,10 +26,12 @@ pub const NONE: Name = 0;
 pub const SEEN: Name = 1;
 /// The mark of an event that is no activity.
 pub const QUIET: Name = 2;
+/// Traits that profiles derive from others.
 pub const NAME: Name = 3;
 pub const FIRST_NAME: Name = 4;
 pub const LAST_NAME: Name = 5;
 pub const EMAIL_TRAIT: Name = 6;
+/// The texts of these constants, each at the place of its number: every batch begins with them.
 const KNOWN: [&str; 7] = ["", "s", "q", "name", "firstName", "lastName", "email"];
 
 /// A trait or a mark with its value as msgpack.
@@ -54,13 +61,17 @@ impl Pairs {
 /// Bytes above which an arena gives its memory back instead of keeping it for the next batch.
 const KEPT_BYTES_MAX: usize = 64 << 20;
 
+/// See the head of this module. Rules that need it are its methods, spread over the modules.
 pub struct Arena {
     bytes: Vec<u8>,
     pairs: Vec<Pair>,
+    /// Where the text of each name lies, by its number.
     texts: Vec<Span>,
+    /// Finds the number of a text; it holds numbers alone and compares what they stand for.
     numbers: HashTable<Name>,
     hasher: RandomState,
     taken: Taken,
+    /// A value that is null.
     pub nil: Span,
 }
 
@@ -95,6 +106,7 @@ impl Arena {
         self.nil = self.add(&[0xc0]);
     }
 
+    /// Copies bytes into the arena.
     pub fn add(&mut self, bytes: &[u8]) -> Span {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
@@ -114,6 +126,7 @@ impl Arena {
         }
     }
 
+    /// The bytes of a span of this batch.
     pub fn get(&self, span: Span) -> &[u8] {
         &self.bytes[span.at..span.at + span.len as usize]
     }
@@ -171,10 +184,12 @@ impl Arena {
         number
     }
 
+    /// The text that a name stands for.
     pub fn text(&self, name: Name) -> &[u8] {
         self.get(self.texts[name as usize])
     }
 
+    /// Where the text of a name lies: so that a part of it can be a span, or a name again.
     pub fn span_of(&self, name: Name) -> Span {
         self.texts[name as usize]
     }
@@ -184,6 +199,7 @@ impl Arena {
         self.texts.len()
     }
 
+    /// Copies pairs into the arena. Those that lie there are never changed.
     pub fn add_pairs(&mut self, pairs: &[Pair]) -> Pairs {
         let at = self.pairs.len() as u32;
         self.pairs.extend_from_slice(pairs);
@@ -193,6 +209,7 @@ impl Arena {
         }
     }
 
+    /// The pairs, in the order in which they were stated, which is that of Python's dictionaries.
     pub fn pairs(&self, pairs: Pairs) -> &[Pair] {
         &self.pairs[pairs.at as usize..(pairs.at + pairs.len) as usize]
     }
@@ -216,6 +233,7 @@ impl Arena {
         }
     }
 
+    /// The counters, with room for every name there is by now.
     pub fn taken(&mut self) -> &mut Taken {
         let names = self.texts.len();
         self.taken.grow(names);
@@ -235,6 +253,7 @@ impl Arena {
 }
 
 /// How often traits and marks were taken since it was last begun: counters that need no clearing.
+/// Each says in which era it was last raised, and is nought in every other.
 #[derive(Default)]
 pub struct Taken {
     era: u32,
@@ -255,7 +274,7 @@ impl Taken {
         }
     }
 
-    /// Nothing is taken.
+    /// Nothing is taken; where eras come round again, counters are cleared after all.
     pub fn begin(&mut self) {
         self.era = self.era.wrapping_add(1);
         if self.era == 0 {

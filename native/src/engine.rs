@@ -1,5 +1,9 @@
 //! The engine: what a batch says of each record, what becomes of these, and what is emitted of
-//! them. `resolver.engine.ReferenceEngine` is the same in Python, method by method.
+//! them. `resolver.engine.ReferenceEngine` is the same in Python, method by method, and the port
+//! `Engine` beside it says what each method promises.
+//!
+//! The pipeline knows records by numbers, which are places in `deltas`. Everything here is of one
+//! batch, but for what `Reading`, `Makers`, `Outside` and the targets hold of Python.
 
 use crate::arena::{Arena, Name, Span, NONE};
 use crate::pack::Reader;
@@ -21,6 +25,8 @@ use std::sync::Arc;
 const VERSION_HEADER: &str = "resolver.version";
 const TOMBSTONE: &str = "tombstone";
 const ANOTHER_TYPE: &str = "another_type";
+/// No number of a delta.
+const NO_DELTA: u32 = u32::MAX;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -32,6 +38,7 @@ enum Kind {
 struct Delta {
     key: Name,
     kind: Kind,
+    /// The key as Python has it: what the store is asked for, and what messages lie under.
     object: Py<PyString>,
     caused_by: Span,
     statements: Vec<Statement>,
@@ -39,6 +46,7 @@ struct Delta {
     linked: Vec<Name>,
     sources: Vec<(Name, Contribution)>,
     claim: Option<Claim>,
+    /// Whether the store was asked: `stored` means something then, and None that nothing is there.
     looked_up: bool,
     stored: Option<State>,
 }
@@ -89,6 +97,7 @@ struct Outside {
     produce: Py<PyAny>,
 }
 
+/// `resolver.edges._native.Engine`.
 #[pyclass(module = "resolver.edges._native")]
 pub struct Engine {
     arena: Arena,
@@ -99,14 +108,19 @@ pub struct Engine {
     changelog: Option<Py<PyString>>,
     general_topics: Py<PySet>,
     deltas: Vec<Delta>,
+    /// The delta of each identifier, by its name; `NO_DELTA` of a text that has none.
     by_name: Vec<u32>,
     devices: Vec<usize>,
     leads: Vec<usize>,
     users: Vec<usize>,
+    /// What was joined and waits for its swaps' replies, by the place of its chunk.
     attempts: HashMap<usize, Vec<Joined>>,
     emitted: Vec<Emitted>,
+    /// Tombstones: target, delta and version.
     waiting: Vec<(usize, usize, i64)>,
+    /// Messages by target.
     sent: Vec<usize>,
+    /// What destinations have already, by their names: also of those that are no targets any more.
     suppressed: HashMap<Name, usize>,
 }
 
@@ -442,6 +456,7 @@ struct News {
 }
 
 impl Engine {
+    /// Forgets the last batch. The arena goes first: targets take their numbers from the empty one.
     fn begin(&mut self) {
         self.arena.clear();
         self.deltas.clear();
@@ -459,6 +474,7 @@ impl Engine {
         }
     }
 
+    /// Writes down how many messages were joined and skipped, and the general reader's warnings.
     fn account(
         &self,
         batch: &Bound<PyAny>,
@@ -478,6 +494,7 @@ impl Engine {
         Ok(())
     }
 
+    /// What a message says; odd from the start where its topic has a decoder of its own.
     fn read(
         &mut self,
         py: Python,
@@ -584,10 +601,10 @@ impl Engine {
     fn delta(&mut self, py: Python, key: Name, kind: Kind) -> &mut Delta {
         if self.by_name.len() <= key as usize {
             self.by_name
-                .resize(self.arena.names().max(key as usize + 1), u32::MAX);
+                .resize(self.arena.names().max(key as usize + 1), NO_DELTA);
         }
         let known = self.by_name[key as usize];
-        if known != u32::MAX {
+        if known != NO_DELTA {
             return &mut self.deltas[known as usize];
         }
         let number = self.deltas.len();
@@ -642,6 +659,7 @@ impl Engine {
         })
     }
 
+    /// What the store has under a key; None: nothing.
     fn decoded(&mut self, py: Python, key: Name, stored: &Bound<PyAny>) -> PyResult<Option<State>> {
         let version: i64 = stored.getattr(intern!(py, "version"))?.extract()?;
         if version == 0 {
@@ -663,7 +681,8 @@ impl Engine {
         }
     }
 
-    /// The next state; None if nothing changes and all outputs are known to be committed.
+    /// The next state; None if nothing changes and all outputs are known to be committed. Takes the
+    /// stored state out of the delta: if the swap is lost, its reply puts what is there instead.
     fn join(
         &mut self,
         py: Python,
@@ -724,6 +743,8 @@ impl Engine {
         Ok(Some(joined))
     }
 
+    /// The join of what is stored with what is said, and what it changed. Of a person every part
+    /// counts as changed or none: only devices are asked for more.
     fn join_records(&mut self, before: Option<&State>, said: &Record) -> (Record, Changes) {
         let everything = Changes {
             statements: true,
@@ -994,6 +1015,7 @@ impl Engine {
         })
     }
 
+    /// What a profile shows one view that the old state did not; everything where that showed none.
     fn compare(&mut self, view: Vec<bool>, old: Option<Shown>, seen: &Arc<Seen>) -> Compared {
         let profile = &seen.profile;
         let seen = seen.clone();
@@ -1020,6 +1042,7 @@ impl Engine {
         }
     }
 
+    /// Produces a profile's message, behind its alias events where the destination gets them.
     fn produce(
         &mut self,
         py: Python,
@@ -1078,6 +1101,7 @@ impl Engine {
         Ok(())
     }
 
+    /// Produces the state to the changelog, where there is one.
     fn log(&self, py: Python, delta: usize, raw: &Bound<PyBytes>) -> PyResult<()> {
         if let Some(topic) = &self.changelog {
             let key = &self.deltas[delta].object;
@@ -1087,6 +1111,7 @@ impl Engine {
     }
 }
 
+/// What a receiver is delivered: its share, or nothing where it lost the one it had.
 fn share_of(shares: &[Share], receiver: Name, version: i64) -> Contribution {
     match shares.iter().find(|one| one.through == receiver) {
         Some(one) => Contribution {
@@ -1102,7 +1127,8 @@ fn share_of(shares: &[Share], receiver: Name, version: i64) -> Contribution {
     }
 }
 
-/// The highest sequence of an incarnation that is known to be committed; -1: none.
+/// The highest sequence of an incarnation that is known to be committed; -1: none. `known` spares
+/// asking for the same one again: most states of a chunk are of a few incarnations.
 fn committed(
     arena: &Arena,
     known: &mut Vec<(Name, i64)>,
@@ -1130,6 +1156,7 @@ fn count_in(counter: &Bound<PyAny>, name: &Bound<PyAny>, count: usize) -> PyResu
     counter.set_item(name, known + count)
 }
 
+/// The error after which the batch is taken again.
 fn unavailable(py: Python, sentence: &str) -> PyErr {
     let made = py
         .import("resolver.errors")

@@ -1,9 +1,13 @@
 //! JSON as most events have it, and as payloads have it. Whatever is unusual is `Odd`: such an
 //! event is left to the general reader, which decides what it means.
+//!
+//! So `Odd` is never wrong, only slow. What is taken here must be exactly what the general reader
+//! would make of it (`resolver.edges.json_codec`, msgspec's JSON); where that is in doubt, at a
+//! bound or with what is no JSON at all, `Odd` is right.
 
 use crate::pack::{self, Malformed, Reader, Token};
 
-/// Not what most events look like.
+/// Not what most events look like. It says nothing of whether the event is good.
 #[derive(Debug)]
 pub struct Odd;
 
@@ -39,6 +43,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// The next byte, which stays the next; a text that ends here is odd.
     pub fn peek(&self) -> Result<u8, Odd> {
         self.text.get(self.at).copied().ok_or(Odd)
     }
@@ -67,7 +72,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Calls `member` with each name of an object, the scanner before its value.
+    /// Calls `member` with each name of an object, the scanner before its value, which `member`
+    /// must pass over. Names may come twice: whether that is odd is for the caller to say.
     pub fn object(
         &mut self,
         mut member: impl FnMut(&mut Scanner<'a>, Text<'a>) -> Result<(), Odd>,
@@ -128,6 +134,8 @@ impl<'a> Scanner<'a> {
         Ok(closes)
     }
 
+    /// Passes over a string. Its escapes are looked at now, so that whoever only passes over it
+    /// refuses what is none; control characters are no JSON.
     pub fn string(&mut self) -> Result<Text<'a>, Odd> {
         self.expect(b'"')?;
         let start = self.at;
@@ -195,6 +203,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Written apart first: msgpack states the number of members before them. Of a name that comes
+    /// twice the general reader keeps the last value in the first one's place: odd.
     fn packed_object(&mut self, out: &mut Vec<u8>) -> Result<(), Odd> {
         let mut members = Vec::new();
         let mut names: Vec<&[u8]> = Vec::new();
@@ -232,6 +242,8 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    /// A number that both engines surely read the same: no more than `DIGITS_MAX` digits, finite,
+    /// and not the integer `-0`.
     fn number(&mut self) -> Result<Number, Odd> {
         let start = self.at;
         self.at += usize::from(self.peek()? == b'-');
@@ -271,6 +283,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Passes over digits; returns how many.
     fn digits(&mut self) -> usize {
         let start = self.at;
         while let Some(b'0'..=b'9') = self.text.get(self.at) {
@@ -280,6 +293,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// A number, as JSON writes it: whole without a point or an exponent, as Python tells them apart.
 pub enum Number {
     Whole(i64),
     Broken(f64),
@@ -302,6 +316,8 @@ pub fn plain(text: Text) -> Result<Vec<u8>, Odd> {
     Ok(bytes)
 }
 
+/// Calls `write` with the parts of a string. A half of a pair of surrogates is odd, and so is a
+/// whole pair: `char::from_u32` takes neither.
 fn unescaped(raw: &[u8], write: &mut impl FnMut(&[u8])) -> Result<(), Odd> {
     let mut at = 0;
     while at < raw.len() {
@@ -341,7 +357,7 @@ fn unescaped(raw: &[u8], write: &mut impl FnMut(&[u8])) -> Result<(), Odd> {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// A text with its quotes.
+/// A text with its quotes, escaped as msgspec does: nothing but what must be.
 pub fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     let mut written = 0;
@@ -380,6 +396,7 @@ pub fn write_texts<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'a [u8]>)
     out.push(b']');
 }
 
+/// An integer in decimal; wide enough for both kinds that msgpack knows.
 pub fn write_integer(out: &mut Vec<u8>, value: impl Into<i128>) {
     let value = value.into();
     let mut digits = [0_u8; 40];

@@ -1,7 +1,12 @@
 //! The hot path of the identity resolver: the rules at work on a batch, as native code.
 //!
-//! `resolver.engine.ReferenceEngine` says in Python what this does; the two read and write the same
-//! states and the same messages, and the tests of the one run on the other.
+//! `resolver.engine.ReferenceEngine` says in Python what this does, and is the specification; the
+//! two read and write the same states and the same messages, and the tests of the one run on the
+//! other. `docs/architecture.md` says which file here corresponds to which module there.
+//!
+//! Read `engine` first. `arena` holds what a batch is made of; `reading` makes events of messages,
+//! `records` joins them, `profiles` folds them for a destination, and `state` keeps them. What is
+//! unusual is `json::Odd` and left to Python. `wire` stands apart: it packs requests to Redis.
 
 mod arena;
 mod engine;
@@ -17,9 +22,11 @@ mod wire;
 
 use pyo3::prelude::*;
 
+/// For the many small vectors that a batch makes and frees beside its arena.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// `resolver.edges._native`; `_native.pyi` says what it holds.
 #[pymodule(name = "_native")]
 fn native(module: &Bound<PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;

@@ -4,6 +4,8 @@
 #[derive(Debug)]
 pub struct Malformed;
 
+// Each of these appends one value, or the header of one whose members follow.
+
 pub fn nil(out: &mut Vec<u8>) {
     out.push(0xc0);
 }
@@ -125,6 +127,7 @@ impl<'a> Reader<'a> {
         self.run(len)
     }
 
+    /// The next value; of an array or a map only its size: its members are the next ones then.
     pub fn next(&mut self) -> Result<Token, Malformed> {
         let tag = self.take(1)?[0];
         Ok(match tag {
@@ -165,6 +168,7 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The size of an array that must come next; so for the kinds below.
     pub fn array(&mut self) -> Result<usize, Malformed> {
         match self.next()? {
             Token::Array(len) => Ok(len),
@@ -221,6 +225,7 @@ pub fn same(left: &[u8], right: &[u8]) -> bool {
     left == right || alike(&mut Reader::new(left), &mut Reader::new(right)).unwrap_or(false)
 }
 
+/// Where two values differ the readers may stop in the middle of them: false is final.
 fn alike(left: &mut Reader, right: &mut Reader) -> Result<bool, Malformed> {
     Ok(match (left.next()?, right.next()?) {
         (Token::Nil, Token::Nil) => true,
@@ -237,13 +242,14 @@ fn alike(left: &mut Reader, right: &mut Reader) -> Result<bool, Malformed> {
     })
 }
 
-/// A number as an integer where it is one, else as the bits of a double: never equal by rounding.
+/// A number as an integer where it is worth one, else as a double: never equal by rounding.
 #[derive(PartialEq)]
 enum Worth {
     Whole(i128),
     Broken(f64),
 }
 
+/// What a number or a truth value is worth; None of all else.
 fn worth(token: &Token) -> Option<Worth> {
     Some(match *token {
         Token::Bool(value) => Worth::Whole(i128::from(value)),

@@ -1,5 +1,6 @@
 //! What one audience sees of a record, and its message for a destination that takes profiles as
-//! they are.
+//! they are. The folds are those of `resolver.core.profiles`, the bytes those of
+//! `resolver.edges.json_format` with a specification that changes nothing.
 
 use crate::arena::{
     Arena, Name, Pair, Span, EMAIL_TRAIT, FIRST_NAME, LAST_NAME, NAME, QUIET, SEEN,
@@ -55,6 +56,7 @@ pub struct Shown {
 struct View {
     identified: Vec<Statement>,
     anonymous: Vec<Statement>,
+    /// Addresses, each after the latest stamp under which it was stated.
     emails: Vec<(Span, Span)>,
     merged: Vec<Name>,
 }
@@ -127,6 +129,7 @@ impl Arena {
         self.part(self.span_of(identifier), kind, text.len())
     }
 
+    /// None where the audience may see nothing at all.
     fn view(&mut self, person: &Person, key: Name, sight: &dyn Sight) -> Option<View> {
         let own = permitted(&person.own.statements, sight);
         let mut view = View {
@@ -255,6 +258,7 @@ impl Arena {
         traits
     }
 
+    /// `name` of first and last name, where none is stated or it was removed.
     fn derive_name(&mut self, traits: &mut Vec<Pair>) {
         let full = traits.iter().position(|one| one.name == NAME);
         if full.is_some_and(|at| traits[at].value != self.nil && !self.is_nil(traits[at].value)) {
@@ -277,7 +281,7 @@ impl Arena {
         self.get(value) == [0xc0]
     }
 
-    /// A trait that is a text of more than space.
+    /// A trait that is a text of more than space, as Python's `str.strip` knows space.
     fn text_trait(&self, traits: &[Pair], name: Name) -> Option<String> {
         let raw = self.get(traits.iter().find(|one| one.name == name)?.value);
         let (start, end) = Reader::new(raw).text().ok()?;
@@ -287,6 +291,7 @@ impl Arena {
         (!blank).then(|| text.to_owned())
     }
 
+    /// `email` of the address that was stated last, where the trait is not stated or was removed.
     fn derive_email(&mut self, traits: &mut Vec<Pair>, view: &View) {
         let latest = view.emails.iter().max_by(|one, other| {
             let stamps = self.get(one.0).cmp(self.get(other.0));
@@ -446,7 +451,7 @@ impl Arena {
         Ok(())
     }
 
-    /// The message: the stable part with the revision spliced in.
+    /// The message: the stable part with the revision spliced in before its last two braces.
     pub fn write_message(&self, out: &mut Vec<u8>, stable: &[u8], id: Name, said: &Revision) {
         out.extend_from_slice(&stable[..stable.len() - 2]);
         out.extend(b",\"version\":");
@@ -496,6 +501,7 @@ impl Envelope {
     }
 }
 
+/// An instant as text; null where there is none, or none that the calendar holds.
 fn write_instant(out: &mut Vec<u8>, instant: Option<i64>) {
     let start = out.len();
     out.push(b'"');
@@ -507,6 +513,7 @@ fn write_instant(out: &mut Vec<u8>, instant: Option<i64>) {
     }
 }
 
+/// The statements that an audience may see.
 fn permitted(statements: &[Statement], sight: &dyn Sight) -> Vec<Statement> {
     let seen = statements
         .iter()
@@ -514,6 +521,7 @@ fn permitted(statements: &[Statement], sight: &dyn Sight) -> Vec<Statement> {
     seen.copied().collect()
 }
 
+/// When somebody was first active, as far as the audience may know.
 fn first_seen(person: &Person, sight: &dyn Sight) -> Option<i64> {
     let sources = person.sources.iter();
     let layers = sources.flat_map(|(_, one)| [&one.identified, &one.anonymous]);

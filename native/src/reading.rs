@@ -1,5 +1,9 @@
 //! Events as most senders write them, read straight from their bytes. An event that holds anything
 //! else is `Odd` and left to `resolver.batch.read_message`, whose rules these are.
+//!
+//! Nothing is buried here. What the general reader would refuse is odd, and so is what it would
+//! warn of, but for the two counts of `Warned`: its sentences and faults are written once. Below, a
+//! `None` where a value was expected means that it needs a closer look: the event is odd.
 
 use crate::arena::{Arena, Name, Pair, Span, NONE, QUIET, SEEN};
 use crate::json::{self, Odd, Scanner, Text};
@@ -13,10 +17,14 @@ use pyo3::types::{PyBytes, PyFrozenSet, PyString};
 
 /// A clock more than five minutes ahead is worth a warning.
 const CLAMP_WARNED_US: i64 = 300_000_000;
+/// Bytes beyond which the general reader buries an event.
 const BYTES_MAX: usize = 256 * 1024;
+/// Traits beyond which an event is odd: far from the general reader's bound, as names are compared
+/// one by one here.
 const TRAITS_MAX: usize = 100;
 /// Spellings and restrictions remembered: more than any product has.
 const MEMO_SIZE: usize = 16_384;
+/// Of ids that need no closer look; `PLAIN_FORM` of `resolver.core.identifiers`.
 const ID_LENGTH_MAX: usize = 201;
 /// The context's fields that are kept, in this order.
 const CONTEXT_FIELDS: [&str; 11] = [
@@ -32,6 +40,7 @@ const CONTEXT_FIELDS: [&str; 11] = [
     "app",
     "library",
 ];
+/// The place of `channel`, which an event may also state outside of its context.
 const CHANNEL: usize = 4;
 
 /// Who said what; `NONE` stands for nobody.
@@ -51,6 +60,7 @@ pub struct Position<'a> {
     pub timestamp_us: i64,
 }
 
+/// What a message is: an event, one of another type, or one that needs a closer look.
 pub enum Outcome {
     Event(Event),
     AnotherType,
@@ -66,16 +76,21 @@ pub struct Warned {
 
 /// What becomes of the value of a trait with this name.
 enum Kept {
+    /// Nothing: the trait is not reserved.
     AsItIs,
+    /// Texts stay, all else is converted.
     Texts,
+    /// Whatever it is, but null, is converted.
     Converted,
 }
 
+/// What a spelling of a trait means.
 struct Rule {
     canonical: Vec<u8>,
     kept: Kept,
 }
 
+/// What was learnt from Python, by bytes of its own: it outlives batches. Emptied at `MEMO_SIZE`.
 type Memo<Value> = HashMap<Vec<u8>, Value, RandomState>;
 
 /// How events are read: a `resolver.core.events.Reading`, and what was learnt so far.
@@ -117,6 +132,7 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
+    /// Reads the whole event, so that one which is no JSON further on is odd as well.
     fn read(value: &'a [u8]) -> Result<Members<'a>, Odd> {
         let mut members = Members::default();
         let mut scanner = Scanner::new(value);
@@ -129,6 +145,7 @@ impl<'a> Members<'a> {
         Ok(members)
     }
 
+    /// Of a name that comes twice the last value counts, as in the general reader.
     fn take(&mut self, scanner: &mut Scanner<'a>, name: Text<'a>) -> Result<(), Odd> {
         if name.escaped {
             return Err(Odd);
@@ -149,6 +166,7 @@ impl<'a> Members<'a> {
             b"receivedAt" => &mut self.received_at,
             b"sentAt" => &mut self.sent_at,
             b"channel" => &mut self.channel,
+            // The general reader's struct has fields of these names, for what the context holds.
             b"contextTraits" | b"active" | b"seen" => return Err(Odd),
             _ => {
                 scanner.value()?;
@@ -159,6 +177,7 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
+    /// A context that comes twice counts as the last one does: whole.
     fn take_context(&mut self, scanner: &mut Scanner<'a>) -> Result<(), Odd> {
         self.context = [None; CONTEXT_FIELDS.len()];
         self.active = None;
@@ -265,6 +284,8 @@ impl Reading {
         Ok(read.map_or(Outcome::Odd, Outcome::Event))
     }
 
+    /// The event, in the order of `resolver.core.events.read_event`. Warnings are counted at the
+    /// end: of an odd event the general reader counts them.
     fn read_members(
         &mut self,
         py: Python,
@@ -370,6 +391,7 @@ impl Reading {
         Some(id)
     }
 
+    /// Whether an id may be what senders write for "none"; see `ILLEGAL_LITERALS`.
     fn is_placeholder(&self, plain: &[u8]) -> bool {
         if plain.iter().all(|&one| one == b'0' || one == b'-') {
             return true;
@@ -403,6 +425,7 @@ impl Reading {
         Some(name_of(arena, &mut Vec::new(), b"email:", &lower))
     }
 
+    /// `resolver.core.events.effective_time`, without the times that it would warn of.
     fn effective_time(&self, members: &Members, record_us: i64) -> Option<Times> {
         let recv = match members.received_at {
             Some(raw) => instant(raw)?,
@@ -537,6 +560,7 @@ impl Reading {
         Ok(Some(traits))
     }
 
+    /// Asks Python what a spelling means.
     fn learn(&mut self, py: Python, name: &[u8]) -> PyResult<()> {
         if self.rules.len() >= MEMO_SIZE {
             self.rules.clear();
@@ -580,6 +604,8 @@ impl Reading {
     }
 }
 
+/// When it happened and when it was received; `ahead` where the clock was so far ahead that it is
+/// worth a warning.
 struct Times {
     eff: i64,
     recv: i64,
@@ -611,6 +637,7 @@ fn bare_text(raw: &[u8]) -> Option<&[u8]> {
     (!inner.contains(&b'\\')).then_some(inner)
 }
 
+/// The messageId, empty where it is no text.
 fn message_id(arena: &mut Arena, stated: Option<&[u8]>) -> Result<Span, Odd> {
     match stated {
         Some(raw) if raw.first() == Some(&b'"') => {
@@ -635,6 +662,7 @@ fn name_of(arena: &mut Arena, text: &mut Vec<u8>, kind: &[u8], id: &[u8]) -> Nam
     arena.name(text)
 }
 
+/// What else the event says: activity with its context or none, and which device it came from.
 fn marks(arena: &mut Arena, members: &Members, anon: Name, identity: Name) -> crate::arena::Pairs {
     let activity = if members.active == Some(b"false") {
         Pair {

@@ -1,7 +1,8 @@
 //! Records and their joins: the rules of `resolver.core` for the plain policy, name by name the same.
 //!
 //! What a batch says of a record has the shape of a record; every join is commutative, associative
-//! and idempotent.
+//! and idempotent. The plain policy has one rule for all registers (the traits and marks of a
+//! statement): the latest wins, and what is identified stands above the anonymous.
 
 use crate::arena::{Arena, Name, Pairs, Span, Taken, NONE, SEEN};
 use crate::pack;
@@ -11,8 +12,11 @@ use std::cmp::Ordering;
 pub const SIGN: i64 = 1 << 60;
 /// Bindings within five minutes of each other are one.
 pub const BUCKET_US: i64 = 300_000_000;
+/// Latest points of a device that are kept, beside every identifier's first.
 const POINTS_MAX: usize = 128;
+/// Latest writes per register of a device that are kept.
 const WRITES_MAX: u32 = 128;
+/// Restrictions of a lead or user for which the latest write of a register is kept.
 const RESTRICTIONS_MAX: usize = 32;
 /// The bytes of a stamp before the topic's name.
 const STAMP_NUMBERS: usize = 28;
@@ -74,6 +78,7 @@ pub struct Contribution {
     pub anonymous: Layer,
 }
 
+/// When a user stated an address as their own, and which user.
 pub type Claim = (Span, Name);
 
 /// `email:e` or `user:u`.
@@ -115,18 +120,21 @@ pub fn eff_of(stamp: &[u8]) -> Option<i64> {
 }
 
 impl Arena {
+    /// The order of stamps: the first number decides nearly always, and spares looking at bytes.
     pub fn earlier(&self, left: &Statement, right: &Statement) -> Ordering {
         left.eff
             .cmp(&right.eff)
             .then_with(|| self.get(left.stamp).cmp(self.get(right.stamp)))
     }
 
+    /// Whether the event counts as activity.
     pub fn is_seen(&self, statement: &Statement) -> bool {
         self.pairs(statement.marks)
             .iter()
             .any(|one| one.name == SEEN)
     }
 
+    /// Equal as dictionaries are: whatever the order, values as Python compares them.
     fn same_pairs(&self, left: Pairs, right: Pairs) -> bool {
         if left == right {
             return true;
@@ -151,6 +159,7 @@ impl Arena {
             })
     }
 
+    /// Equal as layers of Python are.
     pub fn same_layers(&self, left: &Layer, right: &Layer) -> bool {
         same_first(&left.first, &right.first)
             && self.same_statements(&left.statements, &right.statements)
@@ -199,6 +208,7 @@ impl Arena {
         united
     }
 
+    /// What breaks a tie of two statements that claim to be one: any order that is always the same.
     fn content(&self, statement: &Statement) -> Vec<(&[u8], &[u8])> {
         let both = [statement.traits, statement.marks];
         let pairs = both.into_iter().flat_map(|pairs| self.pairs(pairs));
@@ -207,7 +217,7 @@ impl Arena {
             .collect()
     }
 
-    /// The left pairs with the right ones over them.
+    /// The left pairs with the right ones over them, in the order of a dictionary that is updated.
     pub fn updated(&mut self, left: Pairs, right: Pairs) -> Pairs {
         if left == right || right.is_empty() {
             return left;
@@ -431,6 +441,7 @@ impl Arena {
         Some(points)
     }
 
+    /// In the order of Python's keys, (bucket, identifier).
     pub fn sort_points(&self, points: &mut [Point]) {
         points.sort_by(|one, other| {
             let texts = || self.text(one.who).cmp(self.text(other.who));
@@ -473,6 +484,7 @@ impl Arena {
         })
     }
 
+    /// Which of two claims is earlier; at the same moment, by the users' identifiers.
     pub fn claim_order(&self, one: Claim, other: Claim) -> Ordering {
         let stamps = self.get(one.0).cmp(self.get(other.0));
         stamps.then_with(|| self.text(one.1).cmp(self.text(other.1)))
@@ -533,6 +545,8 @@ impl Arena {
         owned
     }
 
+    /// The only identifier ever stated on a device, leads that a user stated there left out; else
+    /// `NONE`.
     fn sole_owner(&self, device: &Device) -> Name {
         let mut bound: Vec<Name> = Vec::new();
         for point in &device.points {
@@ -695,6 +709,7 @@ fn bound_points(ordered: &[Point]) -> Vec<Point> {
     kept
 }
 
+/// When a restriction was first active: now, or earlier.
 fn lower(first: &mut Vec<(Name, i64)>, restriction: Name, eff: i64) {
     match first.iter_mut().find(|known| known.0 == restriction) {
         Some(known) => known.1 = known.1.min(eff),
@@ -702,6 +717,7 @@ fn lower(first: &mut Vec<(Name, i64)>, restriction: Name, eff: i64) {
     }
 }
 
+/// Equal as dictionaries are.
 fn same_first(left: &[(Name, i64)], right: &[(Name, i64)]) -> bool {
     left.len() == right.len() && left.iter().all(|one| right.contains(one))
 }

@@ -1,4 +1,8 @@
-//! States as the store keeps them: the same flat msgpack arrays as the Python form's.
+//! States as the store keeps them: the same flat msgpack arrays as the Python form's. See "What is
+//! in Redis" in `docs/architecture.md`.
+//!
+//! Decoding copies the bytes into the arena once; traits and marks are then spans of that copy, and
+//! are written back as they are. `whole` is that copy, `reader` reads the same bytes.
 
 use crate::arena::{Arena, Name, Pair, Pairs, Span, NONE};
 use crate::pack::{self, Malformed, Reader, Token};
@@ -15,6 +19,7 @@ pub struct State {
     pub incarnation: Name,
     pub sequence: i64,
     pub outbox: Vec<Name>,
+    /// Per destination the digest of what this version shows there; empty: a tombstone.
     pub shown: Vec<(Name, Span)>,
     pub version: i64,
 }
@@ -32,6 +37,7 @@ impl From<Malformed> for Unreadable {
 }
 
 impl Arena {
+    /// The state of a key, whose kind says which record it holds.
     pub fn decode(&mut self, key: Name, version: i64, raw: &[u8]) -> Result<State, Unreadable> {
         let whole = self.add(raw);
         let mut reader = Reader::new(raw);

@@ -13,17 +13,22 @@ use xxhash_rust::xxh3::xxh3_64;
 /// A `resolver.joining.Target`.
 pub struct Target {
     pub name: String,
+    /// Its name in the batch under way.
     pub number: Name,
     pub topic: Py<PyString>,
+    /// Whether alias events go before a profile.
     pub announces: bool,
+    /// Of a destination whose messages are written here.
     pub envelope: Option<Envelope>,
     pub sights: Sights,
+    /// Whether messages and digests say who became part of a profile.
     tells_merged: bool,
     formatter: Py<PyAny>,
     audience: Py<PyAny>,
 }
 
 /// What an audience may see, by the numbers of restrictions: None where nobody has asked yet.
+/// Whoever folds for it has had `Target::look` ask before; what was not asked is not shown.
 #[derive(Default)]
 pub struct Sights(Vec<Option<bool>>);
 
@@ -37,7 +42,8 @@ impl Sight for Sights {
     }
 }
 
-/// A profile and, once somebody needs it, the same as an object of Python.
+/// A profile and, once somebody needs it, the same as an object of Python: made once for all
+/// destinations that see the same and have a formatter.
 pub struct Seen {
     pub profile: Profile,
     object: OnceLock<Py<PyAny>>,
@@ -104,6 +110,7 @@ impl Makers {
         PyList::new(py, spans.iter().map(|&one| self.text(py, arena, one)))
     }
 
+    /// The profile as Python's formatters take it.
     fn object<'a>(&self, py: Python, arena: &Arena, seen: &'a Seen) -> PyResult<&'a Py<PyAny>> {
         if seen.object.get().is_none() {
             let made = self.profile_of(py, arena, &seen.profile)?;
@@ -214,6 +221,7 @@ impl Target {
         Ok(())
     }
 
+    /// What a digest covers of a profile's payload; None where the destination does not take it.
     pub fn stable(
         &self,
         py: Python,
@@ -262,6 +270,7 @@ impl Target {
         xxh3_64(&whole).to_be_bytes()
     }
 
+    /// The message of a payload: what it says of its change is added.
     pub fn message<'py>(
         &self,
         py: Python<'py>,
@@ -337,7 +346,7 @@ pub fn restrictions_of(record: &Record) -> Vec<Name> {
     found
 }
 
-/// The error that a stored state deserves which is none.
+/// The error that a stored state deserves which is none; the sentence is Python's.
 pub fn no_state(py: Python) -> PyErr {
     resolver_error(
         py,
@@ -345,6 +354,7 @@ pub fn no_state(py: Python) -> PyErr {
     )
 }
 
+/// The error that ends the process: nothing that a worker could wait for.
 pub fn resolver_error(py: Python, sentence: &str) -> PyErr {
     let made = py
         .import("resolver.errors")

@@ -59,6 +59,7 @@ pub fn epoch_us(number: i64) -> Option<i64> {
     (FIRST_US..END_US).contains(&instant).then_some(instant)
 }
 
+/// So many digits as a number; None where one is none.
 fn number(text: &[u8], start: usize, count: usize) -> Option<i64> {
     let mut number = 0;
     for &digit in &text[start..start + count] {
@@ -87,6 +88,7 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
+/// (year, month, day) of a day since 1970: `days_since_1970` the other way round.
 fn date_of(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));

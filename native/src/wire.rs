@@ -11,6 +11,7 @@ const VERSION_BYTES: usize = 8;
 /// What a stored state takes about, for a buffer that need not grow.
 const STATE_BYTES: usize = 512;
 
+/// What packs requests; it speaks to nobody, the store sends them.
 #[pyclass(module = "resolver.edges._native")]
 pub struct Packer {
     homes: Vec<String>,
@@ -28,7 +29,11 @@ impl Packer {
         }
         let ports = py.import("resolver.ports")?;
         let (stored, absent) = (ports.getattr("Stored")?, ports.getattr("ABSENT")?);
-        Ok(Packer { homes, stored: stored.unbind(), absent: absent.unbind() })
+        Ok(Packer {
+            homes,
+            stored: stored.unbind(),
+            absent: absent.unbind(),
+        })
     }
 
     /// The request to load records.
@@ -95,7 +100,11 @@ impl Packer {
                 continue;
             };
             let state = PyBytes::new(py, state);
-            records.append(self.stored.bind(py).call1((u64::from_be_bytes(*version), state))?)?;
+            records.append(
+                self.stored
+                    .bind(py)
+                    .call1((u64::from_be_bytes(*version), state))?,
+            )?;
         }
         Ok(records)
     }
@@ -109,13 +118,18 @@ impl Packer {
     }
 }
 
+/// The head of a command of so many arguments, its name among them.
 fn head(out: &mut Vec<u8>, count: usize) {
     let _ = write!(out, "*{count}\r\n");
 }
 
 /// An argument of several parts.
 fn text(out: &mut Vec<u8>, parts: &[&[u8]]) {
-    let _ = write!(out, "${}\r\n", parts.iter().map(|part| part.len()).sum::<usize>());
+    let _ = write!(
+        out,
+        "${}\r\n",
+        parts.iter().map(|part| part.len()).sum::<usize>()
+    );
     for part in parts {
         out.extend_from_slice(part);
     }
