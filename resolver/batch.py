@@ -14,6 +14,7 @@ from resolver.core.identifiers import ANON, EMAIL, USER
 from resolver.core.layers import in_order, layer_of
 from resolver.core.ownership import BUCKET_US
 from resolver.core.policy import Policy
+from resolver.core.times import END_US, FIRST_US
 from resolver.core.values import (
     EMPTY,
     Claim,
@@ -201,12 +202,17 @@ def read_message(
             batch.skipped[SKIPPED_TYPE] += 1
             return None
         position = Position(
-            message.topic, message.partition, message.offset, message.timestamp_ms * 1000
+            message.topic, message.partition, message.offset, received_us(message.timestamp_ms)
         )
         return read_event(raw, position, reading, warned)
     except BadEvent as fault:
         batch.buried.append(Buried(message, fault))
         return None
+
+
+def received_us(timestamp_ms: int) -> int:
+    """When the broker has a message from, within the calendar: a producer may state any number."""
+    return min(max(timestamp_ms * 1000, FIRST_US), END_US - 1)
 
 
 def next_offsets(messages: Sequence[Message]) -> Offsets:

@@ -227,6 +227,8 @@ def check(settings: Settings) -> Iterator[tuple[str, ResolverError | None]]:
     if registry is not None:
         deeds[f"the schema registry at {settings.kafka.schema_registry}"] = registry.check
     faults: list[tuple[str, str | None]] = []
+    if settings.engine == "native":
+        deeds["the native engine"] = lambda: engine_name(settings)
     deeds["Kafka's options"] = lambda: check_clients(settings)
     deeds[f"Kafka at {settings.kafka.brokers}"] = lambda: faults.extend(topic_faults(settings))
     for subject, deed in deeds.items():

@@ -58,7 +58,9 @@ def told(verb: Callable[..., int | None]) -> Callable[..., None]:
             code = OK
         except KeyboardInterrupt:
             code = OK
-        except Exception:
+        except SystemExit:
+            raise
+        except BaseException:  # a panic of native code is no Exception
             traceback.print_exc()
             code = BROKEN
         raise typer.Exit(code)
