@@ -32,7 +32,7 @@ lint: $(VENV)/.test
 	@"$(VENV)/bin/python" -m mypy
 
 test: lint test-compiled  ## Everything, on a real broker
-	@"$(VENV)/bin/python" -m pytest --ignore=tests/bench
+	@"$(VENV)/bin/python" -m pytest --ignore=tests/bench --ignore=tests/native
 
 # The wheel that is installed where speed counts: its hot path is native code (needs cargo and a C
 # compiler).
@@ -50,7 +50,7 @@ test: lint test-compiled  ## Everything, on a real broker
 test-compiled: $(VENV)/.test .compiled/.done  ## The rules and the protocol, as native code
 	@$(RUN_COMPILED) "$(VENV)/bin/python" -m pytest --import-mode=append tests/core tests/destinations \
 	  tests/edges/test_avro.py tests/edges/test_avro_writer.py tests/simulation/test_protocol.py \
-	  tests/bench
+	  tests/native tests/bench
 
 stack: $(VENV)/.test  ## Kafka, Redis and a schema registry on this machine, until Ctrl-C
 	@"$(VENV)/bin/python" -m tests.stack
