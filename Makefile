@@ -6,6 +6,11 @@ COMPILED := .compiled/site
 # Compiled modules first, then bench and tests from here; never the sources of the package.
 RUN_COMPILED = RESOLVER_TEST_FORM=compiled PYTHONSAFEPATH=1 PYTHONPATH="$(COMPILED):."
 
+# Of the native engine; not everybody has cargo on the path.
+CARGO = PATH="$$PATH:$$HOME/.cargo/bin"; cd native && command -v cargo >/dev/null || \
+  { echo "the native engine needs Rust's cargo: https://rustup.rs" >&2; exit 1; }; \
+  PYO3_PYTHON="$(CURDIR)/$(VENV)/bin/python" cargo
+
 .PHONY: demo test test-compiled lint stack bench profile clean
 
 $(VENV)/.demo: pyproject.toml
@@ -30,6 +35,8 @@ lint: $(VENV)/.test
 	@"$(VENV)/bin/python" -m ruff check .
 	@"$(VENV)/bin/python" -m ruff format --check .
 	@"$(VENV)/bin/python" -m mypy
+	@$(CARGO) fmt --check
+	@$(CARGO) clippy --quiet --release -- -D warnings
 
 test: lint test-compiled  ## Everything, on a real broker
 	@"$(VENV)/bin/python" -m pytest --ignore=tests/bench --ignore=tests/native
@@ -37,7 +44,7 @@ test: lint test-compiled  ## Everything, on a real broker
 # The wheel that is installed where speed counts: its hot path is native code (needs cargo and a C
 # compiler).
 .compiled/.done: pyproject.toml hatch_build.py $(shell find resolver schemas native -type f \
-                 -not -path '*/__pycache__/*' -not -path 'native/target/*')
+                 -not -path '*/__pycache__/*' -not -path 'native/target/*' -not -name Cargo.lock)
 	@rm -rf .compiled && mkdir -p .compiled/source/native
 	@cp -R pyproject.toml hatch_build.py README.md LICENSE resolver schemas .compiled/source/
 	@cp -R native/Cargo.toml native/.cargo native/src .compiled/source/native/
