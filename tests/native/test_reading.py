@@ -12,7 +12,7 @@ from tests.edges.payloads import traits_of_any_shape
 from tests.native.strange import events
 from tests.native.twins import START_MS, Lived, check_twins
 
-EXAMPLES = 1_500
+EXAMPLES = 2_000
 
 
 def read(values: Sequence[bytes | None], kind: str = "plain") -> Lived:
