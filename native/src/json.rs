@@ -36,11 +36,14 @@ fn count(text: &[u8], is: impl Fn(u8) -> bool) -> usize {
 
 /// Whether more than `DIGITS_MAX` digits stand in a row: then one of so many bytes is among them.
 fn has_long_number(text: &[u8]) -> bool {
-    (DIGITS_MAX..text.len()).step_by(DIGITS_MAX + 1).any(|at| {
-        let is_digit = |one: &&u8| one.is_ascii_digit();
-        let before = text[..at].iter().rev().take_while(is_digit).count();
-        let after = text[at..].iter().take_while(is_digit).count();
-        after > 0 && before + after > DIGITS_MAX
+    let is_digit = |one: &&u8| one.is_ascii_digit();
+    let mut places = (DIGITS_MAX..text.len()).step_by(DIGITS_MAX + 1);
+    places.any(|at| {
+        text[at].is_ascii_digit() && {
+            let before = text[..at].iter().rev().take_while(is_digit).count();
+            let after = text[at..].iter().take_while(is_digit).count();
+            before + after > DIGITS_MAX
+        }
     })
 }
 
