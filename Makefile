@@ -6,6 +6,11 @@ COMPILED := .compiled/site
 # Compiled modules first, then bench and tests from here; never the sources of the package.
 RUN_COMPILED = RESOLVER_TEST_FORM=compiled PYTHONSAFEPATH=1 PYTHONPATH="$(COMPILED):."
 
+# Of the native engine; not everybody has cargo on the path.
+CARGO = PATH="$$PATH:$$HOME/.cargo/bin"; cd native && command -v cargo >/dev/null || \
+  { echo "the native engine needs Rust's cargo: https://rustup.rs" >&2; exit 1; }; \
+  PYO3_PYTHON="$(CURDIR)/$(VENV)/bin/python" cargo
+
 .PHONY: demo test test-compiled lint stack bench profile clean
 
 $(VENV)/.demo: pyproject.toml
@@ -30,14 +35,16 @@ lint: $(VENV)/.test
 	@"$(VENV)/bin/python" -m ruff check .
 	@"$(VENV)/bin/python" -m ruff format --check .
 	@"$(VENV)/bin/python" -m mypy
+	@$(CARGO) fmt --check
+	@$(CARGO) clippy --quiet --release -- -D warnings
 
 test: lint test-compiled  ## Everything, on a real broker
-	@"$(VENV)/bin/python" -m pytest --ignore=tests/bench
+	@"$(VENV)/bin/python" -m pytest --ignore=tests/bench --ignore=tests/native
 
 # The wheel that is installed where speed counts: its hot path is native code (needs cargo and a C
 # compiler).
 .compiled/.done: pyproject.toml hatch_build.py $(shell find resolver schemas native -type f \
-                 -not -path '*/__pycache__/*' -not -path 'native/target/*')
+                 -not -path '*/__pycache__/*' -not -path 'native/target/*' -not -name Cargo.lock)
 	@rm -rf .compiled && mkdir -p .compiled/source/native
 	@cp -R pyproject.toml hatch_build.py README.md LICENSE resolver schemas .compiled/source/
 	@cp -R native/Cargo.toml native/.cargo native/src .compiled/source/native/
@@ -50,7 +57,7 @@ test: lint test-compiled  ## Everything, on a real broker
 test-compiled: $(VENV)/.test .compiled/.done  ## The rules and the protocol, as native code
 	@$(RUN_COMPILED) "$(VENV)/bin/python" -m pytest --import-mode=append tests/core tests/destinations \
 	  tests/edges/test_avro.py tests/edges/test_avro_writer.py tests/simulation/test_protocol.py \
-	  tests/bench
+	  tests/test_emission.py tests/native tests/bench
 
 stack: $(VENV)/.test  ## Kafka, Redis and a schema registry on this machine, until Ctrl-C
 	@"$(VENV)/bin/python" -m tests.stack

@@ -3,22 +3,27 @@
 import json
 from collections.abc import Sequence
 
+import pytest
+
 from resolver.assembly import SystemClock
 from resolver.batch import Batch
-from resolver.core.events import Reading
 from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import OnMerge
-from resolver.edges.digests import payload_digest
-from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.memory import MemoryKafka, MemorySink, MemorySource, MemoryStore
-from resolver.edges.state_codec import StateCodec
-from resolver.engine import ReferenceEngine
 from resolver.joining import Tag
 from resolver.pipeline import Pipeline
 from resolver.targets import build_target
 from tests.core.people import START_MS, messages
+from tests.engines import ENGINES, reference
 
 NAMES = ("profiles", "crm", "mixpanel")
+build = reference
+
+
+@pytest.fixture(params=ENGINES, autouse=True)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every engine there is must tell destinations the same."""
+    monkeypatch.setattr(f"{__name__}.build", ENGINES[request.param])
 
 
 def at(minute: int, **event: object) -> dict[str, object]:
@@ -30,15 +35,7 @@ def at(minute: int, **event: object) -> dict[str, object]:
 def pipeline_of(specs: Sequence[DestinationSpec], kafka: MemoryKafka) -> Pipeline:
     """A worker's pipeline on an empty store."""
     sink = MemorySink(MemorySource(kafka, "w"), "dead", None)
-    engine = ReferenceEngine(
-        decoder=JsonDecoder(),
-        reading=Reading(),
-        codec=StateCodec(),
-        digest=payload_digest,
-        sink=sink,
-        targets=[build_target(one) for one in specs],
-        changelog_topic=None,
-    )
+    engine = build(sink, [build_target(one) for one in specs])
     return Pipeline(engine=engine, store=MemoryStore(), sink=sink, clock=SystemClock())
 
 

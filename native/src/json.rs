@@ -17,6 +17,39 @@ const BRACKETS_MAX: usize = 32;
 const MEMBERS_MAX: usize = 500;
 /// Digits of an integer that surely fits 64 bits.
 const DIGITS_MAX: usize = 18;
+/// Colons, in an event of so many bytes, beyond which an object may have too many members.
+const COLONS_MAX: usize = 1_000;
+const COLONS_BYTES: usize = 4 * COLONS_MAX;
+
+/// Whether the general reader takes an event apart and writes its context anew, as
+/// `resolver.edges.json_codec.JsonDecoder` does by these looks, also at what stands in strings.
+pub fn is_written_anew(event: &[u8]) -> bool {
+    count(event, |one| one == b'{' || one == b'[') > BRACKETS_MAX
+        || has_long_number(event)
+        || event.len() > COLONS_BYTES && count(event, |one| one == b':') > COLONS_MAX
+}
+
+/// In pieces whose counts fit a byte: so it is done for many bytes at once.
+fn count(text: &[u8], is: impl Fn(u8) -> bool) -> usize {
+    let counts = text.chunks(255).map(|piece| {
+        let found: u8 = piece.iter().map(|&one| u8::from(is(one))).sum();
+        usize::from(found)
+    });
+    counts.sum()
+}
+
+/// Whether more than `DIGITS_MAX` digits stand in a row: then one of so many bytes is among them.
+fn has_long_number(text: &[u8]) -> bool {
+    let is_digit = |one: &&u8| one.is_ascii_digit();
+    let mut places = (DIGITS_MAX..text.len()).step_by(DIGITS_MAX + 1);
+    places.any(|at| {
+        text[at].is_ascii_digit() && {
+            let before = text[..at].iter().rev().take_while(is_digit).count();
+            let after = text[at..].iter().take_while(is_digit).count();
+            before + after > DIGITS_MAX
+        }
+    })
+}
 
 /// Reads one text from its start to its end.
 pub struct Scanner<'a> {
@@ -427,6 +460,7 @@ fn write_next(out: &mut Vec<u8>, reader: &mut Reader) -> Result<(), Malformed> {
         Token::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
         Token::Int(value) => write_integer(out, value),
         Token::Big(value) => write_integer(out, value),
+        Token::Float(value) if !value.is_finite() => out.extend(b"null"),
         Token::Float(value) => out.extend(ryu::Buffer::new().format_finite(value).bytes()),
         Token::Text(start, end) => write_text(out, &reader.raw[start..end]),
         Token::Bytes(..) => return Err(Malformed),

@@ -1,5 +1,8 @@
 //! msgpack, as far as states need it: always the shortest form, as the Python form writes it.
 
+/// Levels of a value, more than any event may have: what reads one recurses.
+const DEPTH_MAX: usize = 64;
+
 /// Bytes that are no msgpack, or not the msgpack that was expected.
 #[derive(Debug)]
 pub struct Malformed;
@@ -206,14 +209,18 @@ impl<'a> Reader<'a> {
 
     /// Passes over one value with whatever is in it.
     pub fn skip(&mut self) -> Result<(), Malformed> {
-        let mut left = 1_usize;
-        while left > 0 {
-            left -= 1;
-            match self.next()? {
-                Token::Array(len) => left = left.saturating_add(len),
-                Token::Map(len) => left = left.saturating_add(len.saturating_mul(2)),
-                _ => {}
-            }
+        self.skip_within(DEPTH_MAX)
+    }
+
+    fn skip_within(&mut self, levels: usize) -> Result<(), Malformed> {
+        let inner = match self.next()? {
+            Token::Array(len) => len,
+            Token::Map(len) => len.saturating_mul(2),
+            _ => return Ok(()),
+        };
+        let levels = levels.checked_sub(1).ok_or(Malformed)?;
+        for _ in 0..inner {
+            self.skip_within(levels)?;
         }
         Ok(())
     }

@@ -340,7 +340,8 @@ impl Arena {
                     match devices.iter_mut().find(|known| known.0 == one.name) {
                         Some(known) => known.2 = statement.stamp,
                         None => {
-                            let anon = self.part(span, b"aanon:".len(), text.len());
+                            let kind = text.len().min(b"aanon:".len());
+                            let anon = self.part(span, kind, text.len());
                             devices.push((one.name, anon, statement.stamp));
                         }
                     }
@@ -406,8 +407,7 @@ impl Arena {
         write_instant(out, profile.last_seen);
         out.extend(b",\"userId\":");
         match id.first() {
-            Some(b'u') => json::write_text(out, &id[b"user:".len()..]),
-            Some(b'e') => json::write_text(out, &id[b"email:".len()..]),
+            Some(b'u' | b'e') => json::write_text(out, self.get(self.after_kind(profile.id))),
             _ => out.extend(b"null"),
         }
         out.extend(b",\"anonymousId\":");

@@ -139,8 +139,11 @@ impl<'a> Members<'a> {
         scanner.pass_space();
         scanner.object(|inner, name| members.take(inner, name))?;
         scanner.end()?;
-        if members.context[CHANNEL].is_none() && members.channel.is_some_and(is_text) {
-            members.context[CHANNEL] = members.channel;
+        if let (None, Some(channel @ [b'"', ..])) = (members.context[CHANNEL], members.channel) {
+            if channel.contains(&b'\\') {
+                return Err(Odd);
+            }
+            members.context[CHANNEL] = Some(channel);
         }
         Ok(members)
     }
@@ -269,7 +272,8 @@ impl Reading {
         value: &[u8],
         warned: &mut Warned,
     ) -> PyResult<Outcome> {
-        if value.len() > BYTES_MAX || std::str::from_utf8(value).is_err() {
+        let usual = value.len() <= BYTES_MAX && !json::is_written_anew(value);
+        if !usual || std::str::from_utf8(value).is_err() {
             return Ok(Outcome::Odd);
         }
         let Ok(members) = Members::read(value) else {
@@ -615,10 +619,6 @@ struct Times {
 /// A value, or None where it is null.
 fn stated(value: &[u8]) -> Option<&[u8]> {
     (value != b"null").then_some(value)
-}
-
-fn is_text(value: &[u8]) -> bool {
-    value.first() == Some(&b'"') && !value.contains(&b'\\')
 }
 
 fn text_or_null<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Text<'a>>, Odd> {

@@ -26,7 +26,7 @@ pub struct State {
 
 /// Why a state cannot be read.
 pub enum Unreadable {
-    Schema(i64),
+    Schema(i128),
     NoState,
 }
 
@@ -36,15 +36,25 @@ impl From<Malformed> for Unreadable {
     }
 }
 
+/// How many groups of so many elements follow the first ones.
+fn groups(elements: usize, first: usize, size: usize) -> Result<usize, Malformed> {
+    match elements.checked_sub(first) {
+        Some(rest) if rest % size == 0 => Ok(rest / size),
+        _ => Err(Malformed),
+    }
+}
+
 impl Arena {
     /// The state of a key, whose kind says which record it holds.
     pub fn decode(&mut self, key: Name, version: i64, raw: &[u8]) -> Result<State, Unreadable> {
         let whole = self.add(raw);
         let mut reader = Reader::new(raw);
         let elements = reader.array()?;
-        let schema = reader.integer()?;
-        if schema != STATE_SCHEMA {
-            return Err(Unreadable::Schema(schema));
+        match reader.next()? {
+            Token::Int(STATE_SCHEMA) => {}
+            Token::Int(other) => return Err(Unreadable::Schema(other.into())),
+            Token::Big(other) => return Err(Unreadable::Schema(other.into())),
+            _ => return Err(Unreadable::NoState),
         }
         let incarnation = self.read_name(whole, &mut reader)?;
         let sequence = reader.integer()?;
@@ -63,6 +73,9 @@ impl Arena {
         } else {
             Record::Person(self.read_person(whole, &mut reader, elements)?)
         };
+        if reader.at < raw.len() {
+            return Err(Unreadable::NoState);
+        }
         Ok(State {
             record,
             incarnation,
@@ -93,7 +106,7 @@ impl Arena {
             linked.push(self.read_name(whole, reader)?);
         }
         let mut points = Vec::new();
-        for _ in 0..(elements.saturating_sub(HEAD + 2)) / 3 {
+        for _ in 0..groups(elements, HEAD + 2, 3)? {
             let bucket = reader.integer()?;
             let who = self.read_name(whole, reader)?;
             points.push(Point {
@@ -125,7 +138,7 @@ impl Arena {
             _ => return Err(Malformed),
         };
         let mut sources = Vec::new();
-        for _ in 0..(elements.saturating_sub(HEAD + 3)) / 6 {
+        for _ in 0..groups(elements, HEAD + 3, 6)? {
             let source = self.read_name(whole, reader)?;
             let version = reader.integer()?;
             let identified = self.read_layer(whole, reader)?;
@@ -149,7 +162,12 @@ impl Arena {
     fn read_layer(&mut self, whole: Span, reader: &mut Reader) -> Result<Layer, Malformed> {
         let statements = match reader.next()? {
             Token::Array(len) => self.read_statements(whole, reader, len)?,
-            Token::Nil => Vec::new(),
+            Token::Nil => {
+                return match reader.next()? {
+                    Token::Nil => Ok(Layer::default()),
+                    _ => Err(Malformed),
+                }
+            }
             _ => return Err(Malformed),
         };
         let mut first = Vec::new();
@@ -173,7 +191,7 @@ impl Arena {
         len: usize,
     ) -> Result<Vec<Statement>, Malformed> {
         let mut statements = Vec::new();
-        for _ in 0..len / 4 {
+        for _ in 0..groups(len, 0, 4)? {
             let (start, end) = reader.bytes()?;
             let stamp = self.part(whole, start, end);
             let eff = eff_of(&reader.raw[start..end]).ok_or(Malformed)?;

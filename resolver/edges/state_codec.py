@@ -64,13 +64,15 @@ class StateCodec:
     def decode(self, key: str, raw: bytes) -> State:
         try:
             flat: list[Any] = self._decode(raw)
+            if type(flat[0]) is not int:
+                raise TypeError("a state begins with a number")
             if flat[0] != STATE_SCHEMA:
                 raise ResolverError(
                     f"a stored state has schema {flat[0]!r}; this release reads {STATE_SCHEMA}"
                 )
             record: Device | Person = _device(flat) if key.startswith(ANON) else _person(flat)
             return State(record, flat[1], flat[2], flat[3], flat[4])
-        except (msgspec.DecodeError, IndexError, TypeError, ValueError) as error:
+        except (msgspec.DecodeError, IndexError, TypeError, ValueError, RecursionError) as error:
             raise ResolverError(
                 "a stored state is no state of the resolver: is the key prefix shared?"
             ) from error

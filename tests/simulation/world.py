@@ -28,7 +28,7 @@ from resolver.edges.memory import (
 )
 from resolver.edges.state_codec import StateCodec
 from resolver.emission import VERSION_HEADER, Emitter
-from resolver.engine import ReferenceEngine
+from resolver.engine import Engine, ReferenceEngine
 from resolver.errors import Fenced, Unavailable
 from resolver.joining import Joiner, Target
 from resolver.offline import settle
@@ -36,6 +36,7 @@ from resolver.pipeline import CHUNK, Pipeline
 from resolver.ports import Message
 from resolver.targets import build_target
 from resolver.worker import Limits, Pace, Worker
+from tests.engines import native
 from tests.simulation.scheduler import Crash, Scheduler, Task
 
 RAW, CHANGELOG, DEAD = "raw", "changelog", "dead"
@@ -58,7 +59,10 @@ SPECS = (
 
 @dataclass(frozen=True)
 class Rules:
-    """The classes that carry the protocol; a variant replaces one to switch a rule off."""
+    """The classes that carry the protocol; a variant replaces one to switch a rule off.
+
+    ``native`` workers have the engine that knows no such variants; a backfill never has it.
+    """
 
     pipeline: type[Pipeline] = Pipeline
     engine: type[ReferenceEngine] = ReferenceEngine
@@ -67,6 +71,7 @@ class Rules:
     worker: type[Worker] = Worker
     emitter: type[Emitter] = Emitter
     store: type[MemoryStore] = MemoryStore
+    native: bool = False
 
 
 class Steady(Pace):
@@ -159,6 +164,20 @@ class World:
         self, kind: type[Pipeline], sink: MemorySink, filled: str | None = None
     ) -> Pipeline:
         """A pipeline as the rules have it, on the destinations there are now."""
+        is_native = self.rules.native and filled is None
+        engine = self.native_engine(sink) if is_native else self.reference_engine(sink, filled)
+        store = self.rules.store(self.redis, self.step)
+        clock = SlowClock(self.scheduler, self.random.choice((0, 0, -3, 5)))
+        pipeline = kind(engine=engine, store=store, sink=sink, clock=clock)
+        pipeline.chunk = self.random.choice((1, 2, CHUNK))
+        return pipeline
+
+    def native_engine(self, sink: MemorySink) -> Engine:
+        """The rules in Rust."""
+        return native(sink, targets(self.specs), CHANGELOG, self.reading)
+
+    def reference_engine(self, sink: MemorySink, filled: str | None) -> Engine:
+        """The rules in Python, of whose classes a variant may have replaced some."""
         engine = self.rules.engine(
             decoder=JsonDecoder(),
             reading=self.reading,
@@ -172,11 +191,7 @@ class World:
         policy = self.reading.policy
         engine.joiner = self.rules.joiner(targets(self.specs), policy, payload_digest, filled)
         engine.emitter = self.rules.emitter(sink, policy, CHANGELOG, filled)
-        store = self.rules.store(self.redis, self.step)
-        clock = SlowClock(self.scheduler, self.random.choice((0, 0, -3, 5)))
-        pipeline = kind(engine=engine, store=store, sink=sink, clock=clock)
-        pipeline.chunk = self.random.choice((1, 2, CHUNK))
-        return pipeline
+        return engine
 
     def step(self, name: str) -> None:
         """What every call of a port passes: others run, and sometimes a reply is lost."""
