@@ -15,6 +15,7 @@ use crate::records::{
 };
 use crate::state::{State, Unreadable};
 use crate::targets::{no_state, resolver_error, restrictions_of, Makers, Seen, Stable, Target};
+use crate::times::{END_US, FIRST_US};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PySet, PyString};
@@ -512,7 +513,9 @@ impl Engine {
             topic: topic.cast::<PyString>()?.to_str()?.as_bytes(),
             partition: message.getattr(intern!(py, "partition"))?.extract()?,
             offset: message.getattr(intern!(py, "offset"))?.extract()?,
-            timestamp_us: timestamp_ms * 1_000,
+            timestamp_us: timestamp_ms
+                .saturating_mul(1_000)
+                .clamp(FIRST_US, END_US - 1),
         };
         self.reading
             .read(py, &mut self.arena, &position, value, warned)

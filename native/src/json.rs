@@ -174,14 +174,14 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
+            self.at += plain_run(&self.text[self.at..]);
             match self.peek()? {
                 b'"' => break,
                 b'\\' => {
                     escaped = true;
-                    self.at += 2;
+                    self.at = (self.at + 2).min(self.text.len());
                 }
-                0..=0x1f => return Err(Odd),
-                _ => self.at += 1,
+                _ => return Err(Odd),
             }
         }
         let raw = &self.text[start..self.at];
@@ -372,15 +372,18 @@ fn unescaped(raw: &[u8], write: &mut impl FnMut(&[u8])) -> Result<(), Odd> {
             b'r' => write(b"\r"),
             b't' => write(b"\t"),
             b'u' => {
-                let digits = raw.get(at..at + 4).ok_or(Odd)?;
-                let hex = std::str::from_utf8(digits).map_err(|_| Odd)?;
-                if !digits.iter().all(u8::is_ascii_hexdigit) {
-                    return Err(Odd);
+                let mut code = hex_at(raw, at)?;
+                at += 4;
+                if (0xd800..0xdc00).contains(&code) && raw.get(at..at + 2) == Some(b"\\u") {
+                    let low = hex_at(raw, at + 2)?.checked_sub(0xdc00).ok_or(Odd)?;
+                    if low >= 0x400 {
+                        return Err(Odd);
+                    }
+                    code = 0x1_0000 + ((code - 0xd800) << 10) + low;
+                    at += 6;
                 }
-                let code = u32::from_str_radix(hex, 16).map_err(|_| Odd)?;
                 let character = char::from_u32(code).ok_or(Odd)?;
                 write(character.encode_utf8(&mut [0; 4]).as_bytes());
-                at += 4;
             }
             _ => return Err(Odd),
         }
@@ -388,33 +391,69 @@ fn unescaped(raw: &[u8], write: &mut impl FnMut(&[u8])) -> Result<(), Odd> {
     Ok(())
 }
 
+/// The number that four hexadecimal digits are.
+fn hex_at(raw: &[u8], at: usize) -> Result<u32, Odd> {
+    let digits = raw.get(at..at + 4).ok_or(Odd)?;
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return Err(Odd);
+    }
+    let hex = std::str::from_utf8(digits).map_err(|_| Odd)?;
+    u32::from_str_radix(hex, 16).map_err(|_| Odd)
+}
+
+/// How many bytes stand in a text before a quote, a backslash or a control character: eight at a
+/// time, by the carries of sums that overflow only where one of them is.
+fn plain_run(text: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = ONES << 7;
+    let mut at = 0;
+    while let Some(eight) = text[at..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*eight);
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let slash = word ^ (ONES * u64::from(b'\\'));
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let found =
+            (quote.wrapping_sub(ONES) & !quote) | (slash.wrapping_sub(ONES) & !slash) | control;
+        if found & HIGHS != 0 {
+            break;
+        }
+        at += 8;
+    }
+    let is_plain = |one: &&u8| **one >= 0x20 && **one != b'"' && **one != b'\\';
+    at + text[at..].iter().take_while(is_plain).count()
+}
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// A text with its quotes, escaped as msgspec does: nothing but what must be.
 pub fn write_text(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    let mut written = 0;
-    for (at, &byte) in text.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&text[written..at]);
-        written = at + 1;
-        match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            b'\n' => out.extend(b"\\n"),
-            b'\r' => out.extend(b"\\r"),
-            b'\t' => out.extend(b"\\t"),
-            0x08 => out.extend(b"\\b"),
-            0x0c => out.extend(b"\\f"),
-            _ => {
-                out.extend(b"\\u00");
-                out.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-            }
+    let mut rest = text;
+    loop {
+        let (plain, special) = rest.split_at(plain_run(rest));
+        out.extend_from_slice(plain);
+        let Some((&byte, after)) = special.split_first() else {
+            break;
+        };
+        write_escape(out, byte);
+        rest = after;
+    }
+    out.push(b'"');
+}
+
+fn write_escape(out: &mut Vec<u8>, byte: u8) {
+    match byte {
+        b'"' | b'\\' => out.extend([b'\\', byte]),
+        b'\n' => out.extend(b"\\n"),
+        b'\r' => out.extend(b"\\r"),
+        b'\t' => out.extend(b"\\t"),
+        0x08 => out.extend(b"\\b"),
+        0x0c => out.extend(b"\\f"),
+        _ => {
+            out.extend(b"\\u00");
+            out.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
         }
     }
-    out.extend_from_slice(&text[written..]);
-    out.push(b'"');
 }
 
 /// Texts as an array.

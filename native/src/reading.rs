@@ -25,6 +25,8 @@ const TRAITS_MAX: usize = 100;
 /// Spellings and restrictions remembered: more than any product has.
 const MEMO_SIZE: usize = 16_384;
 /// Of ids that need no closer look; `PLAIN_FORM` of `resolver.core.identifiers`.
+/// The longest of either that is remembered.
+const REMEMBERED_BYTES_MAX: usize = 512;
 const ID_LENGTH_MAX: usize = 201;
 /// The context's fields that are kept, in this order.
 const CONTEXT_FIELDS: [&str; 11] = [
@@ -97,7 +99,8 @@ type Memo<Value> = HashMap<Vec<u8>, Value, RandomState>;
 pub struct Reading {
     literals: HashSet<Vec<u8>, RandomState>,
     literal_length_max: usize,
-    lists_illegal: bool,
+    listed: HashSet<Vec<u8>, RandomState>,
+    lists_patterns: bool,
     trusts_clocks: bool,
     email_always: bool,
     rules: Memo<Rule>,
@@ -244,7 +247,11 @@ impl Reading {
         Ok(Reading {
             literal_length_max: literals.iter().map(Vec::len).max().unwrap_or(0),
             literals,
-            lists_illegal: reading.getattr("illegal")?.getattr("listed")?.extract()?,
+            listed: listed_in(&reading.getattr("illegal")?)?,
+            lists_patterns: !reading
+                .getattr("illegal")?
+                .getattr("patterns")?
+                .is_empty()?,
             trusts_clocks: reading.getattr("trust_clocks")?.extract()?,
             email_always: reading.getattr("identify_by_email_always")?.extract()?,
             rules: HashMap::default(),
@@ -389,10 +396,16 @@ impl Reading {
             && id
                 .iter()
                 .all(|&one| is_word(one) || b".:@+-".contains(&one));
-        if !plain || self.lists_illegal || self.is_placeholder(id) {
+        if !plain || self.may_be_listed(id) || self.is_placeholder(id) {
             return None;
         }
         Some(id)
+    }
+
+    /// Whether the owner may have listed an id as nobody's, of whatever kind; patterns are Python's.
+    fn may_be_listed(&self, id: &[u8]) -> bool {
+        let listed = !self.listed.is_empty() && self.listed.contains(&id.to_ascii_lowercase());
+        listed || self.lists_patterns
     }
 
     /// Whether an id may be what senders write for "none"; see `ILLEGAL_LITERALS`.
@@ -422,7 +435,7 @@ impl Reading {
         if !address.contains(&b'@') {
             return Some(NONE);
         }
-        if self.lists_illegal || address.len() > 255 || !is_plain_address(address) {
+        if address.len() > 255 || !is_plain_address(address) || self.may_be_listed(address) {
             return None;
         }
         let lower = address.to_ascii_lowercase();
@@ -485,6 +498,9 @@ impl Reading {
         if raw == b"{}" {
             return Ok(Some(NONE));
         }
+        if raw.len() > REMEMBERED_BYTES_MAX {
+            return Ok(None);
+        }
         if !self.consents.contains_key(raw) {
             if self.consents.len() >= MEMO_SIZE {
                 self.consents.clear();
@@ -526,7 +542,8 @@ impl Reading {
         let mut scanner = Scanner::new(raw);
         let read = scanner.object(|inner, name| {
             let repeated = stated.iter().any(|one| one.0 == name.raw);
-            if name.escaped || repeated || stated.len() >= TRAITS_MAX {
+            let long = name.raw.len() > REMEMBERED_BYTES_MAX;
+            if name.escaped || long || repeated || stated.len() >= TRAITS_MAX {
                 return Err(Odd);
             }
             let mut packed = Ok(());
@@ -610,6 +627,21 @@ impl Reading {
 
 /// When it happened and when it was received; `ahead` where the clock was so far ahead that it is
 /// worth a warning.
+/// Every literal of a `resolver.core.identifiers.IllegalValues`, lower-cased there.
+fn listed_in(illegal: &Bound<PyAny>) -> PyResult<HashSet<Vec<u8>, RandomState>> {
+    let mut listed = HashSet::default();
+    for literals in illegal
+        .getattr("literals")?
+        .call_method0("values")?
+        .try_iter()?
+    {
+        for one in literals?.try_iter()? {
+            listed.insert(one?.extract::<String>()?.into_bytes());
+        }
+    }
+    Ok(listed)
+}
+
 struct Times {
     eff: i64,
     recv: i64,

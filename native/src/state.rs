@@ -11,6 +11,8 @@ use crate::records::{eff_of, Contribution, Device, Layer, Person, Point, Record,
 /// Version of the encoded form; `resolver.state.STATE_SCHEMA`.
 pub const STATE_SCHEMA: i64 = 2;
 const HEAD: usize = 5;
+/// Traits of a statement for which room is made ahead, whatever a state says of their number.
+const PAIRS_USUAL: usize = 16;
 
 /// A record, the tag of the transaction its outputs travel in, whose contribution is under way,
 /// and what each destination is shown.
@@ -211,25 +213,8 @@ impl Arena {
 
     /// The members of a map that lies in `whole`.
     pub fn read_pairs(&mut self, whole: Span, reader: &mut Reader) -> Result<Pairs, Malformed> {
-        let mut pairs: [Option<Pair>; 16] = [None; 16];
         let len = reader.map()?;
-        if len > pairs.len() {
-            return self.read_many_pairs(whole, reader, len);
-        }
-        for place in pairs.iter_mut().take(len) {
-            *place = Some(self.read_pair(whole, reader)?);
-        }
-        let read: Vec<Pair> = pairs.into_iter().flatten().collect();
-        Ok(self.add_pairs(&read))
-    }
-
-    fn read_many_pairs(
-        &mut self,
-        whole: Span,
-        reader: &mut Reader,
-        len: usize,
-    ) -> Result<Pairs, Malformed> {
-        let mut pairs = Vec::new();
+        let mut pairs = Vec::with_capacity(len.min(PAIRS_USUAL));
         for _ in 0..len {
             pairs.push(self.read_pair(whole, reader)?);
         }
