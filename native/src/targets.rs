@@ -2,6 +2,7 @@
 //! they are get messages written here; all others from their formatter in Python.
 
 use crate::arena::{Arena, Name, Span, NONE};
+use crate::pack;
 use crate::profiles::{Envelope, Profile, Revision, Sight};
 use crate::records::{Layer, Record};
 use pyo3::intern;
@@ -120,11 +121,13 @@ impl Makers {
     }
 
     fn profile_of(&self, py: Python, arena: &Arena, profile: &Profile) -> PyResult<Py<PyAny>> {
-        let traits = PyDict::new(py);
+        let mut packed = Vec::with_capacity(256);
+        pack::map_header(&mut packed, profile.traits.len());
         for one in &profile.traits {
-            let name = self.text(py, arena, arena.span_of(one.name));
-            traits.set_item(name, self.value(py, arena, one.value)?)?;
+            pack::text(&mut packed, arena.text(one.name));
+            packed.extend_from_slice(arena.get(one.value));
         }
+        let traits = self.unpack.bind(py).call1((PyBytes::new(py, &packed),))?;
         let options = PyDict::new(py);
         for &(key, value) in &profile.options {
             let key = self.text(py, arena, arena.span_of(key));

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resolver.ports import Message
+from resolver.edges.native import NATIVE_PACKING
+from resolver.edges.redis_store import Packer
+from resolver.ports import Message, Swap
 from tests.edges.payloads import traits_of_any_shape
 from tests.native.strange import events
 from tests.native.twins import START_MS, Lived, check_twins
@@ -59,6 +61,11 @@ def test_any_value_is_written_as_it_was_stated(traits: dict[str, object]) -> Non
         b'{"userId":"ab"',
         b'{"userId":"ab"}}',
         b'{"userId":"ab","channel":"serv\\u0065r"}',
+        b'{"userId":"ab","traits":{"x":"\\ud83d\\ude00 \\u00e9"}}',
+        b'{"userId":"ab","traits":{"y":"\\ud83d","z":"\\ude00\\ud83d"}}',
+        b'{"userId":"ab","traits":{"x":"\\ud83d\\u0041"},"messageId":"\\uD83D\\uDE00"}',
+        b'{"userId":"ab","integrations":{"' + b"x" * 600 + b'":false},"traits":{"x":1}}',
+        b'{"userId":"ab","traits":{"' + b"x" * 600 + b'":1,"y":2}}',
         b'{"userId":"ab","context":{"page":{"n" : 1.50}},"messageId":"1234567890123456789"}',
         b'{"userId":"ab","context":{"page" : {"n" : 1.50}},"name":"' + b"[" * 33 + b'"}',
         b'{"userId":"ab","context":{"page" : {"n" : 1.50}},"name":"' + b":" * 4_000 + b'"}',
@@ -74,3 +81,34 @@ def test_any_value_is_written_as_it_was_stated(traits: dict[str, object]) -> Non
 def test_what_was_once_read_differently_is_read_the_same(value: bytes | None) -> None:
     """What a difference has shown, or might, stays among the examples."""
     read([value, b'{"userId":"user-1","traits":{"x":1}}', value])
+
+
+@pytest.mark.parametrize("timestamp_ms", [-(2**63), -1, 0, START_MS, 2**53, 2**63 - 1])
+def test_a_time_that_a_producer_made_up_ends_no_worker(timestamp_ms: int) -> None:
+    """A message's own time is any number of 64 bits; a stamp has none for years beyond 9999."""
+    values = (b'{"userId":"user-1","traits":{"x":1}}', b'{"anonymousId":"device-1"}')
+    messages = [
+        Message("raw", 0, number, timestamp_ms, None, value) for number, value in enumerate(values)
+    ]
+
+    lived = check_twins([messages])
+
+    assert lived.accounts[0][0] == len(values)
+
+
+def test_requests_are_packed_as_hiredis_packs_them() -> None:
+    """Two packers of one protocol are one too many, unless they cannot be told apart."""
+    homes = [f"r:{{{shard:x}}}" for shard in range(64)]
+    own, other = NATIVE_PACKING(homes), Packer(homes)
+    keys = [f"user:ü {number}" * number for number in range(1, 40)]
+    swaps = [
+        Swap(key, number % 3 * 2**40, 2**50 + number, b"\0\r\n" * number)
+        for number, key in enumerate(keys)
+    ]
+    reply = [None, b"", (7).to_bytes(8, "big"), (2**62).to_bytes(8, "big") + b"state"]
+
+    assert own.load(keys) == other.load(keys)
+    assert own.swap("sha", "r:last", b"t:2", b"", swaps) == other.swap(
+        "sha", "r:last", b"t:2", b"", swaps
+    )
+    assert own.records(reply) == other.records(reply)
