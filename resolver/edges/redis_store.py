@@ -31,8 +31,8 @@ SHARDS: Final = 64
 KEYS_MAX: Final = 500
 """Keys a request carries: a script of so many blocks the server for about two milliseconds."""
 AHEAD: Final = 2
-"""Loads under way while replies are worked on: the server is busy meanwhile, and the replies of loads
-and swaps come in turn."""
+"""Loads under way while replies are worked on: the server is busy meanwhile, and what comes back of
+loads and of swaps takes turns."""
 COMMIT_KEPT_S: Final = 30 * 24 * 3600
 """How long a commit is remembered: a record in doubt for a month is at worst emitted again."""
 VERSION_BYTES: Final = 8
