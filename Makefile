@@ -57,7 +57,7 @@ test: lint test-compiled  ## Everything, on a real broker
 test-compiled: $(VENV)/.test .compiled/.done  ## The rules and the protocol, as native code
 	@$(RUN_COMPILED) "$(VENV)/bin/python" -m pytest --import-mode=append tests/core tests/destinations \
 	  tests/edges/test_avro.py tests/edges/test_avro_writer.py tests/simulation/test_protocol.py \
-	  tests/test_emission.py tests/native tests/bench
+	  tests/test_emission.py tests/system/test_end_to_end.py tests/native tests/bench
 
 stack: $(VENV)/.test  ## Kafka, Redis and a schema registry on this machine, until Ctrl-C
 	@"$(VENV)/bin/python" -m tests.stack

@@ -18,6 +18,7 @@ from resolver.core.times import iso_utc
 from resolver.destinations.aliases import Aliases
 from resolver.destinations.spec import DestinationSpec
 from resolver.edges.json_format import JsonFormatter
+from resolver.edges.native import NATIVE_PACKING
 from resolver.edges.redis_store import RedisStore, connect
 from resolver.edges.telemetry import Telemetry
 from resolver.joining import Target
@@ -64,7 +65,7 @@ def build(setup: dict[str, Any]) -> Worker:
         dead_letter_topic=f"{name}.dead",
         changelog_topic=f"{name}.changelog",
         transactional_id=f"{name}-{setup['member']}" if exactly_once else None,
-        store=RedisStore(connect(setup["redis"]), f"{name}:"),
+        store=RedisStore(connect(setup["redis"]), f"{name}:", packing=NATIVE_PACKING),
         targets=[
             json_target("profiles", f"{name}.profiles", Audience(("profiles",)), shape),
             announced("mixpanel", f"{name}.mixpanel"),
@@ -75,15 +76,30 @@ def build(setup: dict[str, Any]) -> Worker:
     return assemble(parts)
 
 
+class Doomed:
+    """An edge with a verb whose first call has the process die."""
+
+    def __init__(self, edge: Any, verb: str) -> None:
+        self.edge = edge
+        self.verb = verb
+
+    def __getattr__(self, name: str) -> Any:
+        return die if name == self.verb else getattr(self.edge, name)
+
+
+def die(*_: Any, **__: Any) -> None:
+    """As a power cut would have it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def crash_at(worker: Worker, step: str) -> None:
-    """Has the process die at the first call of a step: ``sink.flush``, ``store.note_commit`` …"""
+    """Has the process die at a step: ``sink.flush``, ``store.note_commit`` …"""
     edge, verb = step.split(".")
-    owner = getattr(worker.pipeline, edge)
-
-    def die(*_: Any, **__: Any) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    setattr(owner, verb, die)
+    pipeline: Any = worker.pipeline
+    if edge == "store":
+        pipeline.store = Doomed(pipeline.store, verb)
+    else:
+        pipeline.sink = worker.transactions = Doomed(pipeline.sink, verb)
 
 
 def main() -> None:
