@@ -21,10 +21,6 @@ from resolver.worker import Observer, Worker
 
 TRANSACTION_EVENTS = 5_000
 """Messages in a transaction of the passthrough, as stream processors are advised."""
-FETCH_BACKOFF_MS = 10
-"""With the default of a second a consumer that is faster than its broker stands still for most of
-one now and then: the ceiling would be lower than the client's.
-"""
 RETRY = {"retry.backoff.ms": 10, "retry.backoff.max.ms": 20}
 """A transaction that begins while the broker still writes the last one's markers is asked to try
 again: with the default of 100 ms, doubled, half of a trickle's latency is this waiting.
@@ -70,7 +66,7 @@ def passthrough(setup: Setup, progress: Progress, stopping: Callable[[], bool]) 
             "enable.auto.commit": False,
             "fetch.wait.max.ms": 20,
             "queued.min.messages": 20_000,
-            "fetch.queue.backoff.ms": FETCH_BACKOFF_MS,
+            **setup.options,
         }
     )
     producer = Producer(
@@ -83,7 +79,6 @@ def passthrough(setup: Setup, progress: Progress, stopping: Callable[[], bool]) 
             "partitioner": "murmur2_random",
             "queue.buffering.max.messages": 1_000_000,
             **RETRY,
-            **setup.options,
         }
     )
     if exactly_once:

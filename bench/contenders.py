@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.watched import own_command
+from resolver.edges.kafka import FETCH_BACKOFF_MS
 from tests.stack.services import ROOT, StackError, java, run
 
 PEERS = Path(__file__).parent / "peers"
@@ -95,6 +96,15 @@ PASSTHROUGH_ALO = Contender(
     whole=False,
     lacks=PASSTHROUGH.lacks,
 )
+PASSTHROUGH_SOON = replace(
+    PASSTHROUGH,
+    name="passthrough, fetching soon",
+    lacks="as passthrough, told to fetch again as soon as the resolver tells its own client",
+    options={"fetch.queue.backoff.ms": FETCH_BACKOFF_MS},
+)
+"""By default librdkafka pauses a partition of which enough is ready for a second: whoever is faster
+than that stands still now and then, the plain passthrough too."""
+COPIES = (PASSTHROUGH, PASSTHROUGH_ALO, PASSTHROUGH_SOON)
 RESOLVER = Contender("resolver", lambda: own_command("resolver"), uses_redis=True)
 RESOLVER_ALO = Contender(
     "resolver, at least once",
@@ -135,7 +145,7 @@ AFTERNOON = Contender(
 )
 OWN = (PASSTHROUGH, RESOLVER, PASSTHROUGH_ALO, RESOLVER_ALO)
 QUICK = (*OWN, KAFKA_STREAMS, QUIX, BYTEWAX, AFTERNOON)
-ALL = (*OWN, KAFKA_STREAMS, KAFKA_STREAMS_1S, QUIX, BYTEWAX, AFTERNOON)
+ALL = (*OWN, PASSTHROUGH_SOON, KAFKA_STREAMS, KAFKA_STREAMS_1S, QUIX, BYTEWAX, AFTERNOON)
 
 
 def chosen(names: str | None, *, quick: bool) -> tuple[Contender, ...]:

@@ -1,6 +1,6 @@
 """Whether everybody does the same job: final profiles compared with a fold of the events."""
 
-from bench.contenders import PASSTHROUGH, PASSTHROUGH_ALO
+from bench.contenders import COPIES
 from bench.findings import Findings, Table
 from bench.generate import UNIFORM, events_of
 from bench.outputs import Resolved, compared, folded, read_outputs
@@ -18,7 +18,7 @@ def agreement(bench: Bench) -> Findings:
     fields = ("right", *Resolved._fields, "missing")
     rows = []
     for contender in bench.plan.contenders:
-        if contender in (PASSTHROUGH, PASSTHROUGH_ALO):
+        if contender in COPIES:
             continue
         with bench.stack.store() as redis:
             setup = bench.setup(contender, raw.topic, redis, events=raw.events)

@@ -1,6 +1,6 @@
 """How long one event takes: at half of the maximum, and on a trickle."""
 
-from bench.contenders import PASSTHROUGH, PASSTHROUGH_ALO, RESOLVER, RESOLVER_ALO, Contender
+from bench.contenders import COPIES, PASSTHROUGH, PASSTHROUGH_ALO, RESOLVER, RESOLVER_ALO, Contender
 from bench.findings import Bars, Findings, Table
 from bench.latency import Latency, measure
 from bench.running import Bench
@@ -14,7 +14,7 @@ def latency(bench: Bench) -> Findings:
     A quick run has the resolver alone, and at least once only the trickle.
     """
     plan = bench.plan
-    runners = [one for one in plan.contenders if one not in (PASSTHROUGH, PASSTHROUGH_ALO)]
+    runners = [one for one in plan.contenders if one not in COPIES]
     if plan.quick:
         runners = [RESOLVER, RESOLVER_ALO]
     found, rows, p99 = Findings(), [], {}

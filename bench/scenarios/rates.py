@@ -2,7 +2,14 @@
 
 import statistics
 
-from bench.contenders import KAFKA_STREAMS, PASSTHROUGH, RESOLVER, RESOLVER_ALO, Contender
+from bench.contenders import (
+    KAFKA_STREAMS,
+    PASSTHROUGH,
+    PASSTHROUGH_SOON,
+    RESOLVER,
+    RESOLVER_ALO,
+    Contender,
+)
 from bench.findings import MIB, Bars, Findings, Table
 from bench.generate import SKEWED, UNIFORM, Law
 from bench.running import Bench, Figures, median
@@ -104,4 +111,12 @@ def note_goals(found: Findings, law: Law, runs: Runs) -> None:
     for goal, (measure, one, other) in pairs.items():
         above, below = middle(runs, one, measure), middle(runs, other, measure)
         if above is not None and below is not None:
-            found.note(goal, above / below)
+            found.note(goal, above / below, beside_ceiling(goal, above, runs))
+
+
+def beside_ceiling(goal: str, rate: float, runs: Runs) -> str:
+    """The same against the passthrough that fetches soon, where the goal is about passthroughs."""
+    soon = middle(runs, PASSTHROUGH_SOON, "events_per_s")
+    if soon is None or not goal.startswith("ceiling"):
+        return ""
+    return f"{rate / soon:.2f} of one that fetches as soon again as the resolver's client"
