@@ -110,20 +110,14 @@ impl Arena {
     pub fn add(&mut self, bytes: &[u8]) -> Span {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        Span {
-            at,
-            len: bytes.len() as u32,
-        }
+        Span { at, len: bytes.len() as u32 }
     }
 
     /// What `write` appends.
     pub fn written(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
         let at = self.bytes.len();
         write(&mut self.bytes);
-        Span {
-            at,
-            len: (self.bytes.len() - at) as u32,
-        }
+        Span { at, len: (self.bytes.len() - at) as u32 }
     }
 
     /// The bytes of a span of this batch.
@@ -134,10 +128,7 @@ impl Arena {
     /// A part of a span.
     pub fn part(&self, span: Span, start: usize, end: usize) -> Span {
         debug_assert!(start <= end && end <= span.len as usize);
-        Span {
-            at: span.at + start,
-            len: (end - start) as u32,
-        }
+        Span { at: span.at + start, len: (end - start) as u32 }
     }
 
     /// The number of a text, which is copied where it is new.
@@ -161,22 +152,14 @@ impl Arena {
     }
 
     fn known(&self, hash: u64, text: &[u8]) -> Option<Name> {
-        let found = self
-            .numbers
-            .find(hash, |&one| self.get(self.texts[one as usize]) == text);
+        let found = self.numbers.find(hash, |&one| self.get(self.texts[one as usize]) == text);
         found.copied()
     }
 
     fn remember(&mut self, hash: u64, span: Span) -> Name {
         let number = self.texts.len() as Name;
         self.texts.push(span);
-        let Arena {
-            numbers,
-            bytes,
-            texts,
-            hasher,
-            ..
-        } = self;
+        let Arena { numbers, bytes, texts, hasher, .. } = self;
         numbers.insert_unique(hash, number, |&one| {
             let known = texts[one as usize];
             hasher.hash_one(&bytes[known.at..known.at + known.len as usize])
@@ -203,10 +186,7 @@ impl Arena {
     pub fn add_pairs(&mut self, pairs: &[Pair]) -> Pairs {
         let at = self.pairs.len() as u32;
         self.pairs.extend_from_slice(pairs);
-        Pairs {
-            at,
-            len: pairs.len() as u32,
-        }
+        Pairs { at, len: pairs.len() as u32 }
     }
 
     /// The pairs, in the order in which they were stated, which is that of Python's dictionaries.
@@ -227,10 +207,7 @@ impl Arena {
                 self.pairs.push(self.pairs[place]);
             }
         }
-        Pairs {
-            at,
-            len: self.pairs.len() as u32 - at,
-        }
+        Pairs { at, len: self.pairs.len() as u32 - at }
     }
 
     /// The counters, with room for every name there is by now.

@@ -5,25 +5,24 @@
 //! The pipeline knows records by numbers, which are places in `deltas`. Everything here is of one
 //! batch, but for what `Reading`, `Makers`, `Outside` and the targets hold of Python.
 
+mod emission;
+mod joining;
+
+use self::emission::{Emitted, News};
+use self::joining::{Joined, Tag};
 use crate::arena::{Arena, Name, Span, NONE};
 use crate::pack::Reader;
-use crate::profiles::{Revision, Shown};
 use crate::reading::{Event, Outcome, Position, Reading, Warned};
-use crate::records::{
-    add_point, is_claimed, keeps_owners, Changes, Claim, Contribution, Device, Layer, Person,
-    Point, Record, Share, Statement, BUCKET_US,
-};
+use crate::records::{add_point, Claim, Contribution, Point, Statement, BUCKET_US};
 use crate::state::{State, Unreadable};
-use crate::targets::{no_state, resolver_error, restrictions_of, Makers, Seen, Stable, Target};
+use crate::targets::{no_state, resolver_error, Makers, Target};
 use crate::times::{END_US, FIRST_US};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PySet, PyString};
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::sync::Arc;
 
-const VERSION_HEADER: &str = "resolver.version";
 const TOMBSTONE: &str = "tombstone";
 const ANOTHER_TYPE: &str = "another_type";
 /// No number of a delta.
@@ -50,39 +49,6 @@ struct Delta {
     /// Whether the store was asked: `stored` means something then, and None that nothing is there.
     looked_up: bool,
     stored: Option<State>,
-}
-
-/// What should now be under a key of one destination; without `shows` nothing, a tombstone.
-struct Output {
-    target: usize,
-    shows: Option<(Stable, Arc<Seen>)>,
-}
-
-/// A record's next state with what its swap entails.
-struct Joined {
-    delta: usize,
-    before: Option<State>,
-    settled: bool,
-    state: State,
-    raw: Py<PyBytes>,
-    outputs: Vec<Output>,
-    deliveries: Vec<(Name, Contribution)>,
-}
-
-/// Which version of a record was emitted last, and to which destinations.
-struct Emitted {
-    delta: usize,
-    version: i64,
-    targets: Vec<usize>,
-}
-
-/// What is news of a profile to who saw the same before.
-struct Compared {
-    view: Vec<bool>,
-    seen: Arc<Seen>,
-    merged: Vec<Name>,
-    changed: Vec<Name>,
-    removed: Vec<Name>,
 }
 
 /// Python's objects that the engine calls.
@@ -140,10 +106,8 @@ impl Engine {
     ) -> PyResult<Engine> {
         let events = py.import("resolver.core.events")?.getattr("Warned")?;
         let batches = py.import("resolver.batch")?;
-        let targets: Vec<Target> = targets
-            .try_iter()?
-            .map(|one| Target::new(&one?))
-            .collect::<PyResult<_>>()?;
+        let targets: Vec<Target> =
+            targets.try_iter()?.map(|one| Target::new(&one?)).collect::<PyResult<_>>()?;
         let topics = PySet::empty(py)?;
         for one in general_topics.try_iter()? {
             topics.add(one?)?;
@@ -197,12 +161,7 @@ impl Engine {
                 tombstones += 1;
                 continue;
             }
-            match self.read(
-                py,
-                &message,
-                value.cast::<PyBytes>()?.as_bytes(),
-                &mut warned,
-            )? {
+            match self.read(py, &message, value.cast::<PyBytes>()?.as_bytes(), &mut warned)? {
                 Outcome::Event(event) => {
                     joined += 1;
                     self.add(py, event);
@@ -254,10 +213,7 @@ impl Engine {
 
     /// The keys that must be loaded.
     fn wanted<'py>(&self, py: Python<'py>, chunk: Vec<usize>) -> PyResult<Bound<'py, PyList>> {
-        let wanted = chunk
-            .iter()
-            .map(|&one| &self.deltas[one])
-            .filter(|one| !one.looked_up);
+        let wanted = chunk.iter().map(|&one| &self.deltas[one]).filter(|one| !one.looked_up);
         let keys: Vec<&Py<PyString>> = wanted.map(|one| &one.object).collect();
         PyList::new(py, keys)
     }
@@ -310,11 +266,7 @@ impl Engine {
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let incarnation = tag.getattr("incarnation")?.cast_into::<PyString>()?;
         let incarnation = self.arena.name(incarnation.to_str()?.as_bytes());
-        let tag = Tag {
-            incarnation,
-            sequence: tag.getattr("sequence")?.extract()?,
-            now_ms,
-        };
+        let tag = Tag { incarnation, sequence: tag.getattr("sequence")?.extract()?, now_ms };
         let mut known: Vec<(Name, i64)> = Vec::new();
         let mut attempts = Vec::new();
         let mut swaps = Vec::new();
@@ -377,16 +329,9 @@ impl Engine {
     }
 
     /// The keys that were emitted, and the versions of them.
-    fn watched<'py>(&self, py: Python<'py>) -> (Vec<&Py<PyString>>, Vec<i64>) {
-        let _ = py;
-        let keys = self
-            .emitted
-            .iter()
-            .map(|one| &self.deltas[one.delta].object);
-        (
-            keys.collect(),
-            self.emitted.iter().map(|one| one.version).collect(),
-        )
+    fn watched(&self) -> (Vec<&Py<PyString>>, Vec<i64>) {
+        let keys = self.emitted.iter().map(|one| &self.deltas[one.delta].object);
+        (keys.collect(), self.emitted.iter().map(|one| one.version).collect())
     }
 
     /// Produces the newest states of records that were emitted and have moved since.
@@ -396,10 +341,7 @@ impl Engine {
             let delta = self.emitted[place].delta;
             let key = self.deltas[delta].key;
             let Some(state) = self.decoded(py, key, &current)? else {
-                return Err(unavailable(
-                    py,
-                    "a record that was just written is not in the store",
-                ));
+                return Err(unavailable(py, "a record that was just written is not in the store"));
             };
             let outputs = self.project_all(py, key, &state.record)?;
             for output in outputs {
@@ -410,11 +352,7 @@ impl Engine {
                     None => self.produce_tombstone(py, output.target, delta, state.version)?,
                     Some((_, seen)) => {
                         let merged = seen.profile.merged.clone();
-                        let news = News {
-                            merged,
-                            changed: None,
-                            removed: None,
-                        };
+                        let news = News { merged, changed: None, removed: None };
                         self.produce(py, delta, &output, state.version, &news, b"")?;
                     }
                 }
@@ -440,20 +378,6 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-/// The transaction under way, and the time.
-struct Tag {
-    incarnation: Name,
-    sequence: i64,
-    now_ms: i64,
-}
-
-/// What a message says of its change; None where that is unknown.
-struct News {
-    merged: Vec<Name>,
-    changed: Option<Vec<Name>>,
-    removed: Option<Vec<Name>>,
 }
 
 impl Engine {
@@ -489,9 +413,7 @@ impl Engine {
         for (reason, count) in skipped {
             count_in(&known, PyString::new(py, reason).as_any(), count)?;
         }
-        batch
-            .getattr("warned")?
-            .call_method1("update", (warnings,))?;
+        batch.getattr("warned")?.call_method1("update", (warnings,))?;
         Ok(())
     }
 
@@ -513,12 +435,9 @@ impl Engine {
             topic: topic.cast::<PyString>()?.to_str()?.as_bytes(),
             partition: message.getattr(intern!(py, "partition"))?.extract()?,
             offset: message.getattr(intern!(py, "offset"))?.extract()?,
-            timestamp_us: timestamp_ms
-                .saturating_mul(1_000)
-                .clamp(FIRST_US, END_US - 1),
+            timestamp_us: timestamp_ms.saturating_mul(1_000).clamp(FIRST_US, END_US - 1),
         };
-        self.reading
-            .read(py, &mut self.arena, &position, value, warned)
+        self.reading.read(py, &mut self.arena, &position, value, warned)
     }
 
     /// An event that the general reader has read.
@@ -538,31 +457,15 @@ impl Engine {
         let eff = crate::records::eff_of(stamp.as_bytes()).ok_or_else(|| no_state(py))?;
         let stamp = self.arena.add(stamp.as_bytes());
         let mut pairs = |attribute: &str| -> PyResult<_> {
-            let packed = self
-                .outside
-                .pack
-                .bind(py)
-                .call1((statement.getattr(attribute)?,))?;
+            let packed = self.outside.pack.bind(py).call1((statement.getattr(attribute)?,))?;
             let whole = self.arena.add(packed.cast::<PyBytes>()?.as_bytes());
             let raw = self.arena.get(whole).to_vec();
             let read = self.arena.read_pairs(whole, &mut Reader::new(&raw));
             read.map_err(|_| no_state(py))
         };
         let (traits, marks) = (pairs("traits")?, pairs("marks")?);
-        let statement = Statement {
-            eff,
-            stamp,
-            restriction,
-            traits,
-            marks,
-        };
-        Ok(Event {
-            anon,
-            identity,
-            claim,
-            message_id,
-            statement,
-        })
+        let statement = Statement { eff, stamp, restriction, traits, marks };
+        Ok(Event { anon, identity, claim, message_id, statement })
     }
 
     /// Joins one event into the deltas of the records it concerns.
@@ -580,11 +483,7 @@ impl Engine {
         if event.anon != NONE {
             let device = self.delta(py, event.anon, Kind::Device);
             let bucket = statement.eff.div_euclid(BUCKET_US);
-            let point = Point {
-                bucket,
-                who: event.identity,
-                eff: statement.eff,
-            };
+            let point = Point { bucket, who: event.identity, eff: statement.eff };
             add_point(&mut device.points, point);
             if event.claim != NONE && !device.linked.contains(&event.claim) {
                 device.linked.push(event.claim);
@@ -603,8 +502,7 @@ impl Engine {
     /// The delta of a record, made when first asked for.
     fn delta(&mut self, py: Python, key: Name, kind: Kind) -> &mut Delta {
         if self.by_name.len() <= key as usize {
-            self.by_name
-                .resize(self.arena.names().max(key as usize + 1), NO_DELTA);
+            self.by_name.resize(self.arena.names().max(key as usize + 1), NO_DELTA);
         }
         let known = self.by_name[key as usize];
         if known != NO_DELTA {
@@ -635,42 +533,13 @@ impl Engine {
         &mut self.deltas[number]
     }
 
-    /// What the batch says of a record, as a record.
-    fn said(&mut self, delta: usize) -> Record {
-        let statements = self.deltas[delta].statements.clone();
-        if self.deltas[delta].kind == Kind::Device {
-            let statements = self.arena.in_order(statements);
-            let mut points = self.deltas[delta].points.clone();
-            self.arena.sort_points(&mut points);
-            let linked = self.deltas[delta].linked.clone();
-            return Record::Device(Device {
-                statements,
-                points,
-                linked,
-            });
-        }
-        let own = if statements.is_empty() {
-            Layer::default()
-        } else {
-            self.arena.layer_of(statements)
-        };
-        let delta = &self.deltas[delta];
-        Record::Person(Person {
-            own,
-            sources: delta.sources.clone(),
-            claim: delta.claim,
-        })
-    }
-
     /// What the store has under a key; None: nothing.
     fn decoded(&mut self, py: Python, key: Name, stored: &Bound<PyAny>) -> PyResult<Option<State>> {
         let version: i64 = stored.getattr(intern!(py, "version"))?.extract()?;
         if version == 0 {
             return Ok(None);
         }
-        let raw = stored
-            .getattr(intern!(py, "state"))?
-            .cast_into::<PyBytes>()?;
+        let raw = stored.getattr(intern!(py, "state"))?.cast_into::<PyBytes>()?;
         match self.arena.decode(key, version, raw.as_bytes()) {
             Ok(state) => Ok(Some(state)),
             Err(Unreadable::NoState) => Err(no_state(py)),
@@ -682,451 +551,6 @@ impl Engine {
                 ),
             )),
         }
-    }
-
-    /// The next state; None if nothing changes and all outputs are known to be committed. Takes the
-    /// stored state out of the delta: if the swap is lost, its reply puts what is there instead.
-    fn join(
-        &mut self,
-        py: Python,
-        delta: usize,
-        settled: bool,
-        tag: &Tag,
-    ) -> PyResult<Option<Joined>> {
-        let said = self.said(delta);
-        let before = self.deltas[delta].stored.take();
-        let key = self.deltas[delta].key;
-        let (record, changes) = self.join_records(before.as_ref(), &said);
-        if settled && !changes.any() && before.is_some() {
-            return Ok(None);
-        }
-        let version = before
-            .as_ref()
-            .map_or(tag.now_ms, |old| (old.version + 1).max(tag.now_ms));
-        let keeps = match (before.as_ref().map(|old| &old.record), &record) {
-            (Some(Record::Device(before)), Record::Device(after)) => {
-                keeps_owners(before, after, changes)
-            }
-            _ => false,
-        };
-        let mut shares = Vec::new();
-        let mut outbox = Vec::new();
-        if !settled || !keeps {
-            shares = self.arena.shares_of(&record, key);
-            outbox = self.outbox(key, before.as_ref(), &shares, settled);
-        }
-        let deliveries = outbox
-            .iter()
-            .map(|&receiver| (receiver, share_of(&shares, receiver, version)));
-        let deliveries = deliveries.collect();
-        let (incarnation, sequence) = (tag.incarnation, tag.sequence);
-        let state = State {
-            record,
-            incarnation,
-            sequence,
-            outbox,
-            shown: Vec::new(),
-            version,
-        };
-        let raw = PyBytes::new(py, b"").unbind();
-        let outputs = Vec::new();
-        let mut joined = Joined {
-            delta,
-            before,
-            settled,
-            state,
-            raw,
-            outputs,
-            deliveries,
-        };
-        self.show(py, key, &mut joined)?;
-        let mut raw = Vec::with_capacity(512);
-        self.arena.encode(&joined.state, &mut raw);
-        joined.raw = PyBytes::new(py, &raw).unbind();
-        Ok(Some(joined))
-    }
-
-    /// The join of what is stored with what is said, and what it changed. Of a person every part
-    /// counts as changed or none: only devices are asked for more.
-    fn join_records(&mut self, before: Option<&State>, said: &Record) -> (Record, Changes) {
-        let everything = Changes {
-            statements: true,
-            points: true,
-            linked: true,
-        };
-        match (before.map(|old| &old.record), said) {
-            (Some(Record::Device(old)), Record::Device(new)) => {
-                let (joined, changes) = self.arena.join_devices(old, new);
-                (Record::Device(joined), changes)
-            }
-            (_, Record::Device(new)) => {
-                let (joined, changes) = self.arena.join_devices(&Device::default(), new);
-                (Record::Device(joined), changes)
-            }
-            (Some(Record::Person(old)), Record::Person(new)) => {
-                match self.arena.join_people(old, new) {
-                    Some(joined) => (Record::Person(joined), everything),
-                    None => (Record::Person(old.clone()), Changes::default()),
-                }
-            }
-            (_, Record::Person(new)) => {
-                let joined = self.arena.join_people(&Person::default(), new);
-                (Record::Person(joined.unwrap_or_default()), everything)
-            }
-        }
-    }
-
-    /// Whose contribution changed, with what is still under way from before.
-    fn outbox(
-        &mut self,
-        key: Name,
-        old: Option<&State>,
-        shares: &[Share],
-        settled: bool,
-    ) -> Vec<Name> {
-        let is_user = self.arena.text(key).starts_with(b"user:");
-        if shares.is_empty() && (old.is_none() || is_user) {
-            return Vec::new();
-        }
-        let shared = match old {
-            Some(old) => self.arena.shares_of(&old.record, key),
-            None => Vec::new(),
-        };
-        let arena = &self.arena;
-        let is_same = |one: &Share| {
-            shared.iter().any(|other| {
-                other.through == one.through
-                    && arena.same_layers(&other.identified, &one.identified)
-                    && arena.same_layers(&other.anonymous, &one.anonymous)
-            })
-        };
-        let mut changed: Vec<Name> = shares
-            .iter()
-            .filter(|one| !is_same(one))
-            .map(|one| one.through)
-            .collect();
-        let gone = |one: &&Share| !shares.iter().any(|now| now.through == one.through);
-        changed.extend(shared.iter().filter(gone).map(|one| one.through));
-        if let Some(old) = old.filter(|_| !settled) {
-            changed.extend_from_slice(&old.outbox);
-        }
-        changed.sort_by(|one, other| arena.text(*one).cmp(arena.text(*other)));
-        changed.dedup();
-        changed
-    }
-
-    /// Sets what must be emitted, and the digest of what each destination is shown.
-    fn show(&mut self, py: Python, key: Name, joined: &mut Joined) -> PyResult<()> {
-        let before: &[(Name, Span)] = joined.before.as_ref().map_or(&[], |old| &old.shown);
-        let is_hidden = match &joined.state.record {
-            Record::Device(device) => is_claimed(device),
-            Record::Person(lead) => {
-                lead.claim.is_some() && self.arena.text(key).starts_with(b"email:")
-            }
-        };
-        let outputs = if !is_hidden {
-            self.project_all(py, key, &joined.state.record)?
-        } else if before.is_empty() {
-            Vec::new()
-        } else {
-            (0..self.targets.len())
-                .map(|target| Output {
-                    target,
-                    shows: None,
-                })
-                .collect()
-        };
-        for output in outputs {
-            let target = &self.targets[output.target];
-            let known = before
-                .iter()
-                .find(|one| one.0 == target.number)
-                .map(|one| one.1);
-            let digest = match (&output.shows, known) {
-                (Some((stable, seen)), _) => {
-                    let digest = target.digest(py, &self.arena, stable, seen);
-                    self.arena.add(&digest)
-                }
-                (None, Some(_)) => self.arena.part(self.arena.nil, 0, 0),
-                (None, None) => continue,
-            };
-            joined.state.shown.push((target.number, digest));
-            let is_known =
-                known.is_some_and(|known| self.arena.get(known) == self.arena.get(digest));
-            if !joined.settled || !is_known {
-                joined.outputs.push(output);
-            }
-        }
-        Ok(())
-    }
-
-    /// What every destination should have under the key; folds once per distinct view.
-    fn project_all(&mut self, py: Python, key: Name, record: &Record) -> PyResult<Vec<Output>> {
-        let restrictions = restrictions_of(record);
-        let mut views: Vec<(Vec<bool>, Option<Arc<Seen>>)> = Vec::new();
-        let mut outputs = Vec::with_capacity(self.targets.len());
-        for number in 0..self.targets.len() {
-            let view = self.view(py, number, &restrictions)?;
-            let known = views
-                .iter()
-                .find(|one| one.0 == view)
-                .map(|one| one.1.clone());
-            let seen = match known {
-                Some(seen) => seen,
-                None => {
-                    let sights = &self.targets[number].sights;
-                    let profile = self.arena.project(record, key, sights);
-                    let seen = profile.map(|profile| Arc::new(Seen::new(profile)));
-                    views.push((view, seen.clone()));
-                    seen
-                }
-            };
-            let shows = match seen {
-                None => None,
-                Some(seen) => {
-                    let target = &self.targets[number];
-                    let stable = target.stable(py, &self.arena, &self.makers, &seen)?;
-                    stable.map(|stable| (stable, seen))
-                }
-            };
-            outputs.push(Output {
-                target: number,
-                shows,
-            });
-        }
-        Ok(outputs)
-    }
-
-    /// Which of the restrictions a destination may see.
-    fn view(&mut self, py: Python, target: usize, restrictions: &[Name]) -> PyResult<Vec<bool>> {
-        use crate::profiles::Sight;
-        let target = &mut self.targets[target];
-        target.look(py, &self.arena, restrictions)?;
-        Ok(restrictions
-            .iter()
-            .map(|&one| target.sights.may_see(one))
-            .collect())
-    }
-
-    /// What follows from a durable swap: emitted, and delivered to the next rounds.
-    fn swapped(&mut self, py: Python, mut joined: Joined) -> PyResult<()> {
-        let deliveries = std::mem::take(&mut joined.deliveries);
-        self.emit(py, &joined)?;
-        let (source, caused_by) = {
-            let delta = &self.deltas[joined.delta];
-            (delta.key, delta.caused_by)
-        };
-        for (receiver, contribution) in deliveries {
-            let person = self.delta(py, receiver, Kind::Person);
-            match person.sources.iter_mut().find(|known| known.0 == source) {
-                Some(known) => known.1 = contribution,
-                None => person.sources.push((source, contribution)),
-            }
-            let person = person.caused_by;
-            if self.arena.get(person).is_empty() {
-                self.delta(py, receiver, Kind::Person).caused_by = caused_by;
-            }
-        }
-        Ok(())
-    }
-
-    /// Produces a swapped record's outputs and its changelog entry; tombstones wait.
-    fn emit(&mut self, py: Python, joined: &Joined) -> PyResult<()> {
-        let version = joined.state.version;
-        let caused_by = self.deltas[joined.delta].caused_by;
-        let caused_by = self.arena.get(caused_by).to_vec();
-        let mut compared: Vec<Compared> = Vec::new();
-        for output in &joined.outputs {
-            let Some((_, seen)) = &output.shows else {
-                self.waiting.push((output.target, joined.delta, version));
-                continue;
-            };
-            let news = self.news(py, joined, output.target, seen, &mut compared)?;
-            self.produce(py, joined.delta, output, version, &news, &caused_by)?;
-        }
-        self.log(py, joined.delta, joined.raw.bind(py))?;
-        if joined.outputs.len() < joined.state.shown.len() {
-            for &(name, _) in &joined.state.shown {
-                let is_due = |one: &Output| self.targets[one.target].number == name;
-                if !joined.outputs.iter().any(is_due) {
-                    *self.suppressed.entry(name).or_default() += 1;
-                }
-            }
-        }
-        let targets = joined.outputs.iter().map(|one| one.target).collect();
-        self.emitted.push(Emitted {
-            delta: joined.delta,
-            version,
-            targets,
-        });
-        Ok(())
-    }
-
-    /// What changed for a destination: everything where it had nothing before, unknown where the
-    /// last state was in doubt.
-    fn news(
-        &mut self,
-        py: Python,
-        joined: &Joined,
-        target: usize,
-        seen: &Arc<Seen>,
-        compared: &mut Vec<Compared>,
-    ) -> PyResult<News> {
-        let merged = seen.profile.merged.clone();
-        if !joined.settled {
-            return Ok(News {
-                merged,
-                changed: None,
-                removed: None,
-            });
-        }
-        let number = self.targets[target].number;
-        let had = |old: &State| {
-            old.shown
-                .iter()
-                .any(|one| one.0 == number && !self.arena.get(one.1).is_empty())
-        };
-        let Some(before) = joined.before.as_ref().filter(|old| had(old)) else {
-            let changed = seen.profile.traits.iter().map(|one| one.name).collect();
-            return Ok(News {
-                merged,
-                changed: Some(changed),
-                removed: Some(Vec::new()),
-            });
-        };
-        let view = self.view(py, target, &restrictions_of(&before.record))?;
-        let known = compared
-            .iter()
-            .position(|one| one.view == view && Arc::ptr_eq(&one.seen, seen));
-        let at = match known {
-            Some(at) => at,
-            None => {
-                let key = self.deltas[joined.delta].key;
-                let sights = &self.targets[target].sights;
-                let old = self.arena.shown(&before.record, key, sights);
-                let one = self.compare(view, old, seen);
-                compared.push(one);
-                compared.len() - 1
-            }
-        };
-        let one = &compared[at];
-        let (changed, removed) = (one.changed.clone(), one.removed.clone());
-        Ok(News {
-            merged: one.merged.clone(),
-            changed: Some(changed),
-            removed: Some(removed),
-        })
-    }
-
-    /// What a profile shows one view that the old state did not; everything where that showed none.
-    fn compare(&mut self, view: Vec<bool>, old: Option<Shown>, seen: &Arc<Seen>) -> Compared {
-        let profile = &seen.profile;
-        let seen = seen.clone();
-        let Some(old) = old else {
-            let changed = profile.traits.iter().map(|one| one.name).collect();
-            let merged = profile.merged.clone();
-            return Compared {
-                view,
-                seen,
-                merged,
-                changed,
-                removed: Vec::new(),
-            };
-        };
-        let (changed, removed) = self.arena.compared(&old, profile);
-        let is_new = |one: &&Name| !old.merged.contains(one);
-        let merged = profile.merged.iter().filter(is_new).copied().collect();
-        Compared {
-            view,
-            seen,
-            merged,
-            changed,
-            removed,
-        }
-    }
-
-    /// Produces a profile's message, behind its alias events where the destination gets them.
-    fn produce(
-        &mut self,
-        py: Python,
-        delta: usize,
-        output: &Output,
-        version: i64,
-        news: &News,
-        caused_by: &[u8],
-    ) -> PyResult<()> {
-        let Some((stable, seen)) = &output.shows else {
-            return Ok(());
-        };
-        self.sent[output.target] += 1;
-        let target = &self.targets[output.target];
-        let key = &self.deltas[delta].object;
-        let said = Revision {
-            version,
-            merged: &news.merged,
-            changed: news.changed.as_deref(),
-            removed: news.removed.as_deref(),
-            caused_by,
-        };
-        if target.announces && !news.merged.is_empty() {
-            for event in target.aliases(py, &self.arena, &self.makers, seen, &said)? {
-                self.sent[output.target] += 1;
-                self.outside
-                    .produce
-                    .bind(py)
-                    .call1((&target.topic, key, event))?;
-            }
-        }
-        let message = target.message(py, &self.arena, &self.makers, (stable, seen), &said)?;
-        self.outside
-            .produce
-            .bind(py)
-            .call1((&target.topic, key, message))?;
-        Ok(())
-    }
-
-    fn produce_tombstone(
-        &mut self,
-        py: Python,
-        target: usize,
-        delta: usize,
-        version: i64,
-    ) -> PyResult<()> {
-        self.sent[target] += 1;
-        let topic = &self.targets[target].topic;
-        let key = &self.deltas[delta].object;
-        let said = PyBytes::new(py, version.to_string().as_bytes());
-        let headers = PyList::new(py, [(VERSION_HEADER, said)])?;
-        self.outside
-            .produce
-            .bind(py)
-            .call1((topic, key, py.None(), headers))?;
-        Ok(())
-    }
-
-    /// Produces the state to the changelog, where there is one.
-    fn log(&self, py: Python, delta: usize, raw: &Bound<PyBytes>) -> PyResult<()> {
-        if let Some(topic) = &self.changelog {
-            let key = &self.deltas[delta].object;
-            self.outside.produce.bind(py).call1((topic, key, raw))?;
-        }
-        Ok(())
-    }
-}
-
-/// What a receiver is delivered: its share, or nothing where it lost the one it had.
-fn share_of(shares: &[Share], receiver: Name, version: i64) -> Contribution {
-    match shares.iter().find(|one| one.through == receiver) {
-        Some(one) => Contribution {
-            version,
-            identified: one.identified.clone(),
-            anonymous: one.anonymous.clone(),
-        },
-        None => Contribution {
-            version,
-            identified: Layer::default(),
-            anonymous: Layer::default(),
-        },
     }
 }
 

@@ -68,12 +68,7 @@ pub struct Text<'a> {
 
 impl<'a> Scanner<'a> {
     pub fn new(text: &'a [u8]) -> Scanner<'a> {
-        Scanner {
-            text,
-            at: 0,
-            brackets: 0,
-            members: 0,
-        }
+        Scanner { text, at: 0, brackets: 0, members: 0 }
     }
 
     /// The next byte, which stays the next; a text that ends here is odd.
@@ -303,11 +298,7 @@ impl<'a> Scanner<'a> {
         if self.at > whole {
             let value: f64 = text.parse().map_err(|_| Odd)?;
             let long = self.at - start > DIGITS_MAX;
-            return if value.is_finite() && !long {
-                Ok(Number::Broken(value))
-            } else {
-                Err(Odd)
-            };
+            return if value.is_finite() && !long { Ok(Number::Broken(value)) } else { Err(Odd) };
         }
         match text.parse() {
             Ok(0) if text.starts_with('-') => Err(Odd),

@@ -114,9 +114,7 @@ impl<'a> Reader<'a> {
 
     fn number(&mut self, count: usize) -> Result<u64, Malformed> {
         let taken = self.take(count)?;
-        Ok(taken
-            .iter()
-            .fold(0, |number, &byte| number << 8 | u64::from(byte)))
+        Ok(taken.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)))
     }
 
     fn run(&mut self, len: usize) -> Result<(usize, usize), Malformed> {

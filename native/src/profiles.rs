@@ -79,20 +79,14 @@ impl Arena {
                 if visible.is_empty() {
                     return None;
                 }
-                Some(Shown {
-                    traits: self.folded(&visible, &[]),
-                    merged: Vec::new(),
-                })
+                Some(Shown { traits: self.folded(&visible, &[]), merged: Vec::new() })
             }
             Record::Person(person) if person.claim.is_some() && self.is_lead(key) => None,
             Record::Person(person) => {
                 let view = self.view(person, key, sight)?;
                 let mut traits = self.folded(&view.anonymous, &view.identified);
                 self.derive_email(&mut traits, &view);
-                Some(Shown {
-                    traits,
-                    merged: view.merged,
-                })
+                Some(Shown { traits, merged: view.merged })
             }
         }
     }
@@ -111,10 +105,7 @@ impl Arena {
         let anon = self.after_kind(key);
         profile.anonymous_ids.push(anon);
         profile.anonymous_id = Some(anon);
-        profile.first_seen = visible
-            .iter()
-            .find(|one| self.is_seen(one))
-            .map(|one| one.eff);
+        profile.first_seen = visible.iter().find(|one| self.is_seen(one)).map(|one| one.eff);
         self.fold_marks(&visible, &mut profile);
         Some(profile)
     }
@@ -122,22 +113,15 @@ impl Arena {
     /// An identifier without its kind.
     fn after_kind(&self, identifier: Name) -> Span {
         let text = self.text(identifier);
-        let kind = text
-            .iter()
-            .position(|&byte| byte == b':')
-            .map_or(0, |at| at + 1);
+        let kind = text.iter().position(|&byte| byte == b':').map_or(0, |at| at + 1);
         self.part(self.span_of(identifier), kind, text.len())
     }
 
     /// None where the audience may see nothing at all.
     fn view(&mut self, person: &Person, key: Name, sight: &dyn Sight) -> Option<View> {
         let own = permitted(&person.own.statements, sight);
-        let mut view = View {
-            identified: own,
-            anonymous: Vec::new(),
-            emails: Vec::new(),
-            merged: Vec::new(),
-        };
+        let mut view =
+            View { identified: own, anonymous: Vec::new(), emails: Vec::new(), merged: Vec::new() };
         if self.is_lead(key) {
             if let Some(last) = view.identified.last() {
                 view.emails.push((last.stamp, self.after_kind(key)));
@@ -164,10 +148,7 @@ impl Arena {
         if let Some(last) = stated.last() {
             view.identified = self.both(&view.identified, &stated);
             let address = self.after_kind(source);
-            let known = view
-                .emails
-                .iter()
-                .position(|one| self.get(one.1) == self.get(address));
+            let known = view.emails.iter().position(|one| self.get(one.1) == self.get(address));
             match known {
                 Some(at) => view.emails[at].0 = last.stamp,
                 None => view.emails.push((last.stamp, address)),
@@ -224,16 +205,11 @@ impl Arena {
         });
         profile.anonymous_id = latest.map(|one| one.0);
         profile.anonymous_ids = devices.iter().map(|one| one.0).collect();
-        profile
-            .anonymous_ids
-            .sort_by(|one, other| self.get(*one).cmp(self.get(*other)));
+        profile.anonymous_ids.sort_by(|one, other| self.get(*one).cmp(self.get(*other)));
         profile.emails = view.emails.iter().map(|one| one.1).collect();
-        profile
-            .emails
-            .sort_by(|one, other| self.get(*one).cmp(self.get(*other)));
+        profile.emails.sort_by(|one, other| self.get(*one).cmp(self.get(*other)));
         profile.first_seen = first_seen(person, sight);
-        view.merged
-            .sort_by(|one, other| self.text(*one).cmp(self.text(*other)));
+        view.merged.sort_by(|one, other| self.text(*one).cmp(self.text(*other)));
         view.merged.dedup();
         profile.merged = view.merged;
         Some(profile)
@@ -306,10 +282,7 @@ impl Arena {
         let value = self.written(|out| pack::text(out, &address));
         match known {
             Some(at) => traits[at].value = value,
-            None => traits.push(Pair {
-                name: EMAIL_TRAIT,
-                value,
-            }),
+            None => traits.push(Pair { name: EMAIL_TRAIT, value }),
         }
     }
 
@@ -356,10 +329,7 @@ impl Arena {
         if let Some(context) = profile.context {
             profile.context = self.bytes_in(context);
         }
-        devices
-            .into_iter()
-            .map(|(_, anon, stamp)| (anon, stamp))
-            .collect()
+        devices.into_iter().map(|(_, anon, stamp)| (anon, stamp)).collect()
     }
 
     /// What a msgpack value of bytes holds.
@@ -376,21 +346,12 @@ impl Arena {
         let is_news = |one: &&Pair| {
             !was(one.name).is_some_and(|old| pack::same(self.get(old.value), self.get(one.value)))
         };
-        let changed = profile
-            .traits
-            .iter()
-            .filter(is_news)
-            .map(|one| one.name)
-            .collect();
+        let changed = profile.traits.iter().filter(is_news).map(|one| one.name).collect();
         let is_gone = |one: &&Pair| {
             !self.is_nil(one.value) && !profile.traits.iter().any(|now| now.name == one.name)
         };
-        let mut removed: Vec<Name> = before
-            .traits
-            .iter()
-            .filter(is_gone)
-            .map(|one| one.name)
-            .collect();
+        let mut removed: Vec<Name> =
+            before.traits.iter().filter(is_gone).map(|one| one.name).collect();
         removed.sort_by(|one, other| self.text(*one).cmp(self.text(*other)));
         (changed, removed)
     }
@@ -430,9 +391,7 @@ impl Arena {
         json::write_text(out, envelope.name.as_bytes());
         out.push(b':');
         let options = profile.options.iter().rev();
-        let own = options
-            .into_iter()
-            .find(|one| envelope.has_key(self.text(one.0)));
+        let own = options.into_iter().find(|one| envelope.has_key(self.text(one.0)));
         match own {
             Some(one) => json::write_packed(out, self.get(one.1))?,
             None => out.extend(b"{}"),
@@ -515,9 +474,7 @@ fn write_instant(out: &mut Vec<u8>, instant: Option<i64>) {
 
 /// The statements that an audience may see.
 fn permitted(statements: &[Statement], sight: &dyn Sight) -> Vec<Statement> {
-    let seen = statements
-        .iter()
-        .filter(|one| sight.may_see(one.restriction));
+    let seen = statements.iter().filter(|one| sight.may_see(one.restriction));
     seen.copied().collect()
 }
 
@@ -527,7 +484,5 @@ fn first_seen(person: &Person, sight: &dyn Sight) -> Option<i64> {
     let layers = sources.flat_map(|(_, one)| [&one.identified, &one.anonymous]);
     let layers = std::iter::once(&person.own).chain(layers);
     let seen = layers.flat_map(|layer: &Layer| &layer.first);
-    seen.filter(|one| sight.may_see(one.0))
-        .map(|one| one.1)
-        .min()
+    seen.filter(|one| sight.may_see(one.0)).map(|one| one.1).min()
 }

@@ -201,9 +201,7 @@ impl<'a> Members<'a> {
                 b"active" => self.active = stated(value),
                 b"traits" => self.context_traits = stated(value),
                 known => {
-                    let field = CONTEXT_FIELDS
-                        .iter()
-                        .position(|one| one.as_bytes() == known);
+                    let field = CONTEXT_FIELDS.iter().position(|one| one.as_bytes() == known);
                     if let Some(field) = field {
                         self.context[field] = Some(value);
                     }
@@ -248,10 +246,7 @@ impl Reading {
             literal_length_max: literals.iter().map(Vec::len).max().unwrap_or(0),
             literals,
             listed: listed_in(&reading.getattr("illegal")?)?,
-            lists_patterns: !reading
-                .getattr("illegal")?
-                .getattr("patterns")?
-                .is_empty()?,
+            lists_patterns: !reading.getattr("illegal")?.getattr("patterns")?.is_empty()?,
             trusts_clocks: reading.getattr("trust_clocks")?.extract()?,
             email_always: reading.getattr("identify_by_email_always")?.extract()?,
             rules: HashMap::default(),
@@ -353,13 +348,7 @@ impl Reading {
         let claim = if is_user { email } else { NONE };
         warned.trait_type += mended.trait_type;
         warned.clock_ahead += usize::from(times.ahead);
-        Ok(Some(Event {
-            anon,
-            identity,
-            claim,
-            message_id,
-            statement,
-        }))
+        Ok(Some(Event { anon, identity, claim, message_id, statement }))
     }
 
     /// (anon, identity), or None where they need a closer look.
@@ -370,11 +359,7 @@ impl Reading {
             return None;
         }
         let mut text = Vec::with_capacity(8 + anon.len().max(user.len()));
-        let anon = if anon.is_empty() {
-            NONE
-        } else {
-            name_of(arena, &mut text, b"anon:", anon)
-        };
+        let anon = if anon.is_empty() { NONE } else { name_of(arena, &mut text, b"anon:", anon) };
         let identity = if user.is_empty() {
             NONE
         } else if !user.contains(&b'@') {
@@ -393,9 +378,7 @@ impl Reading {
         let id = bare_text(raw)?;
         let plain = (2..=ID_LENGTH_MAX).contains(&id.len())
             && is_word(id[0])
-            && id
-                .iter()
-                .all(|&one| is_word(one) || b".:@+-".contains(&one));
+            && id.iter().all(|&one| is_word(one) || b".:@+-".contains(&one));
         if !plain || self.may_be_listed(id) || self.is_placeholder(id) {
             return None;
         }
@@ -421,10 +404,7 @@ impl Reading {
 
     /// `email:…` of a trait that is one legal address, `NONE` of none; None: a closer look.
     fn address_of(&self, arena: &mut Arena, traits: &[Pair]) -> Option<Name> {
-        let Some(stated) = traits
-            .iter()
-            .find(|one| one.name == crate::arena::EMAIL_TRAIT)
-        else {
+        let Some(stated) = traits.iter().find(|one| one.name == crate::arena::EMAIL_TRAIT) else {
             return Some(NONE);
         };
         let raw = arena.get(stated.value);
@@ -457,11 +437,7 @@ impl Reading {
             None => original,
         };
         let Some(mut eff) = stated else {
-            return Some(Times {
-                eff: recv,
-                recv,
-                ahead: false,
-            });
+            return Some(Times { eff: recv, recv, ahead: false });
         };
         if original.is_none() && !self.trusts_clocks {
             if let Some(raw) = members.sent_at {
@@ -472,17 +448,9 @@ impl Reading {
             }
         }
         if eff > recv {
-            return Some(Times {
-                eff: recv,
-                recv,
-                ahead: eff - recv > CLAMP_WARNED_US,
-            });
+            return Some(Times { eff: recv, recv, ahead: eff - recv > CLAMP_WARNED_US });
         }
-        Some(Times {
-            eff,
-            recv,
-            ahead: false,
-        })
+        Some(Times { eff, recv, ahead: false })
     }
 
     /// The restriction that an event's integrations state; None where they need a closer look.
@@ -573,10 +541,7 @@ impl Reading {
                 _ if arena.get(value) == [0xc0] => value,
                 _ => self.converted(py, arena, name, value, warned)?,
             };
-            traits.push(Pair {
-                name: canonical,
-                value,
-            });
+            traits.push(Pair { name: canonical, value });
         }
         Ok(Some(traits))
     }
@@ -587,10 +552,7 @@ impl Reading {
             self.rules.clear();
         }
         let text = String::from_utf8_lossy(name);
-        let canonical = self
-            .canonical_name
-            .call1(py, (text.as_ref(),))?
-            .into_bound(py);
+        let canonical = self.canonical_name.call1(py, (text.as_ref(),))?.into_bound(py);
         let canonical = canonical.cast_into::<PyString>()?;
         let kept = if !self.reserved.bind(py).contains(&canonical)? {
             Kept::AsItIs
@@ -614,9 +576,7 @@ impl Reading {
         warned: &mut Warned,
     ) -> PyResult<Span> {
         let canonical = String::from_utf8_lossy(&self.rules[name].canonical).into_owned();
-        let stated = self
-            .unpack
-            .call1(py, (PyBytes::new(py, arena.get(value)),))?;
+        let stated = self.unpack.call1(py, (PyBytes::new(py, arena.get(value)),))?;
         let converted = self.convert.call1(py, (canonical, stated))?;
         let (converted, done): (Py<PyAny>, bool) = converted.extract(py)?;
         warned.trait_type = usize::from(!done || warned.trait_type > 0);
@@ -630,11 +590,7 @@ impl Reading {
 /// Every literal of a `resolver.core.identifiers.IllegalValues`, lower-cased there.
 fn listed_in(illegal: &Bound<PyAny>) -> PyResult<HashSet<Vec<u8>, RandomState>> {
     let mut listed = HashSet::default();
-    for literals in illegal
-        .getattr("literals")?
-        .call_method0("values")?
-        .try_iter()?
-    {
+    for literals in illegal.getattr("literals")?.call_method0("values")?.try_iter()? {
         for one in literals?.try_iter()? {
             listed.insert(one?.extract::<String>()?.into_bytes());
         }
@@ -675,10 +631,7 @@ fn message_id(arena: &mut Arena, stated: Option<&[u8]>) -> Result<Span, Odd> {
         Some(raw) if raw.first() == Some(&b'"') => {
             let inner = &raw[1..raw.len() - 1];
             if inner.contains(&b'\\') {
-                let plain = json::plain(Text {
-                    raw: inner,
-                    escaped: true,
-                })?;
+                let plain = json::plain(Text { raw: inner, escaped: true })?;
                 return Ok(arena.add(&plain));
             }
             Ok(arena.add(inner))
@@ -697,27 +650,18 @@ fn name_of(arena: &mut Arena, text: &mut Vec<u8>, kind: &[u8], id: &[u8]) -> Nam
 /// What else the event says: activity with its context or none, and which device it came from.
 fn marks(arena: &mut Arena, members: &Members, anon: Name, identity: Name) -> crate::arena::Pairs {
     let activity = if members.active == Some(b"false") {
-        Pair {
-            name: QUIET,
-            value: arena.nil,
-        }
+        Pair { name: QUIET, value: arena.nil }
     } else {
         let mut seen = Vec::with_capacity(512);
         members.write_seen(&mut seen);
-        Pair {
-            name: SEEN,
-            value: arena.written(|out| pack::bytes(out, &seen)),
-        }
+        Pair { name: SEEN, value: arena.written(|out| pack::bytes(out, &seen)) }
     };
     if anon == NONE || identity == NONE {
         return arena.add_pairs(&[activity]);
     }
     let mut mark = vec![b'a'];
     mark.extend_from_slice(arena.text(anon));
-    let device = Pair {
-        name: arena.name(&mark),
-        value: arena.nil,
-    };
+    let device = Pair { name: arena.name(&mark), value: arena.nil };
     arena.add_pairs(&[activity, device])
 }
 

@@ -33,11 +33,7 @@ pub struct Statement {
 
 impl Statement {
     fn holding(self, traits: Pairs, marks: Pairs) -> Statement {
-        Statement {
-            traits,
-            marks,
-            ..self
-        }
+        Statement { traits, marks, ..self }
     }
 }
 
@@ -122,16 +118,12 @@ pub fn eff_of(stamp: &[u8]) -> Option<i64> {
 impl Arena {
     /// The order of stamps: the first number decides nearly always, and spares looking at bytes.
     pub fn earlier(&self, left: &Statement, right: &Statement) -> Ordering {
-        left.eff
-            .cmp(&right.eff)
-            .then_with(|| self.get(left.stamp).cmp(self.get(right.stamp)))
+        left.eff.cmp(&right.eff).then_with(|| self.get(left.stamp).cmp(self.get(right.stamp)))
     }
 
     /// Whether the event counts as activity.
     pub fn is_seen(&self, statement: &Statement) -> bool {
-        self.pairs(statement.marks)
-            .iter()
-            .any(|one| one.name == SEEN)
+        self.pairs(statement.marks).iter().any(|one| one.name == SEEN)
     }
 
     /// Equal as dictionaries are: whatever the order, values as Python compares them.
@@ -171,9 +163,8 @@ impl Arena {
             return statements;
         }
         statements.sort_by(|left, right| self.earlier(left, right));
-        let repeated = statements
-            .windows(2)
-            .any(|pair| self.earlier(&pair[0], &pair[1]) == Ordering::Equal);
+        let repeated =
+            statements.windows(2).any(|pair| self.earlier(&pair[0], &pair[1]) == Ordering::Equal);
         if repeated {
             self.united(statements)
         } else {
@@ -185,10 +176,7 @@ impl Arena {
     fn united(&mut self, mut statements: Vec<Statement>) -> Vec<Statement> {
         statements.sort_by(|left, right| {
             self.earlier(left, right)
-                .then_with(|| {
-                    self.text(left.restriction)
-                        .cmp(self.text(right.restriction))
-                })
+                .then_with(|| self.text(left.restriction).cmp(self.text(right.restriction)))
                 .then_with(|| self.content(left).cmp(&self.content(right)))
         });
         let mut united: Vec<Statement> = Vec::with_capacity(statements.len());
@@ -212,9 +200,7 @@ impl Arena {
     fn content(&self, statement: &Statement) -> Vec<(&[u8], &[u8])> {
         let both = [statement.traits, statement.marks];
         let pairs = both.into_iter().flat_map(|pairs| self.pairs(pairs));
-        pairs
-            .map(|one| (self.text(one.name), self.get(one.value)))
-            .collect()
+        pairs.map(|one| (self.text(one.name), self.get(one.value))).collect()
     }
 
     /// The left pairs with the right ones over them, in the order of a dictionary that is updated.
@@ -325,19 +311,14 @@ impl Arena {
         }
         let first = self.earliest(first);
         let ordered = self.in_order(statements);
-        Layer {
-            statements: self.pruned(ordered),
-            first,
-        }
+        Layer { statements: self.pruned(ordered), first }
     }
 
     /// In a canonical order, and bounded.
     fn earliest(&self, mut first: Vec<(Name, i64)>) -> Vec<(Name, i64)> {
         if first.len() > 1 {
             first.sort_by(|left, right| {
-                left.1
-                    .cmp(&right.1)
-                    .then_with(|| self.text(left.0).cmp(self.text(right.0)))
+                left.1.cmp(&right.1).then_with(|| self.text(left.0).cmp(self.text(right.0)))
             });
             first.truncate(RESTRICTIONS_MAX);
         }
@@ -358,10 +339,7 @@ impl Arena {
         if first.is_none() && self.same_statements(&statements, &left.statements) {
             return None;
         }
-        Some(Layer {
-            statements,
-            first: first.unwrap_or_else(|| left.first.clone()),
-        })
+        Some(Layer { statements, first: first.unwrap_or_else(|| left.first.clone()) })
     }
 
     fn join_first(&self, left: &[(Name, i64)], right: &[(Name, i64)]) -> Option<Vec<(Name, i64)>> {
@@ -401,9 +379,7 @@ impl Arena {
             }
         }
         if changes.linked {
-            joined
-                .linked
-                .sort_by(|one, other| self.text(*one).cmp(self.text(*other)));
+            joined.linked.sort_by(|one, other| self.text(*one).cmp(self.text(*other)));
         }
         if let Some(points) = self.join_points(&left.points, &right.points) {
             joined.points = points;
@@ -414,10 +390,7 @@ impl Arena {
 
     /// The WRITES_MAX latest writes per register, and the earliest activity.
     fn bounded_writes(&mut self, ordered: Vec<Statement>) -> Vec<Statement> {
-        let earliest = ordered
-            .iter()
-            .find(|one| self.is_seen(one))
-            .map(|one| one.stamp);
+        let earliest = ordered.iter().find(|one| self.is_seen(one)).map(|one| one.stamp);
         let spared = |one: &Statement, mark| mark == SEEN && Some(one.stamp) == earliest;
         self.latest(ordered, WRITES_MAX, spared)
     }
@@ -477,11 +450,7 @@ impl Arena {
         let own = own.unwrap_or_else(|| left.own.clone());
         let mut sources = sources.unwrap_or_else(|| left.sources.clone());
         self.forget_old_activity(&mut sources, &own);
-        Some(Person {
-            own,
-            sources,
-            claim,
-        })
+        Some(Person { own, sources, claim })
     }
 
     /// Which of two claims is earlier; at the same moment, by the users' identifiers.
@@ -494,9 +463,7 @@ impl Arena {
     fn forget_old_activity(&mut self, sources: &mut [(Name, Contribution)], own: &Layer) {
         let mut latest: Vec<Statement> = Vec::new();
         for one in own.statements.iter().rev() {
-            let known = latest
-                .iter()
-                .any(|later| later.restriction == one.restriction);
+            let known = latest.iter().any(|later| later.restriction == one.restriction);
             if !known && self.is_seen(one) {
                 latest.push(*one);
             }
@@ -509,9 +476,7 @@ impl Arena {
 
     fn quieten(&mut self, layer: &mut Layer, latest: &[Statement]) {
         for one in &mut layer.statements {
-            let later = latest
-                .iter()
-                .find(|later| later.restriction == one.restriction);
+            let later = latest.iter().find(|later| later.restriction == one.restriction);
             let past = later.is_some_and(|later| self.earlier(one, later) == Ordering::Less);
             if past && self.is_seen(one) {
                 one.marks = self.filtered(one.marks, |_, mark| mark != SEEN);
@@ -598,11 +563,7 @@ impl Arena {
                 one.marks = self.with_mark(one.marks, mark);
             }
             let anonymous = self.layer_of(statements);
-            shares.push(Share {
-                through: owner,
-                identified: Layer::default(),
-                anonymous,
-            });
+            shares.push(Share { through: owner, identified: Layer::default(), anonymous });
         }
         shares
     }
@@ -626,11 +587,7 @@ impl Arena {
         if lead.own.is_empty() && anonymous.is_empty() {
             return Vec::new();
         }
-        vec![Share {
-            through: claim.1,
-            identified: lead.own.clone(),
-            anonymous,
-        }]
+        vec![Share { through: claim.1, identified: lead.own.clone(), anonymous }]
     }
 }
 
@@ -683,9 +640,7 @@ fn adds_later(before: &[Point], after: &[Point]) -> bool {
 
 /// Somebody was stated together with the device; the earliest of a bucket counts.
 pub fn add_point(points: &mut Vec<Point>, point: Point) {
-    let known = points
-        .iter_mut()
-        .find(|one| one.bucket == point.bucket && one.who == point.who);
+    let known = points.iter_mut().find(|one| one.bucket == point.bucket && one.who == point.who);
     match known {
         Some(known) => known.eff = known.eff.min(point.eff),
         None => points.push(point),

@@ -78,14 +78,7 @@ impl Arena {
         if reader.at < raw.len() {
             return Err(Unreadable::NoState);
         }
-        Ok(State {
-            record,
-            incarnation,
-            sequence,
-            outbox,
-            shown,
-            version,
-        })
+        Ok(State { record, incarnation, sequence, outbox, shown, version })
     }
 
     fn read_name(&mut self, whole: Span, reader: &mut Reader) -> Result<Name, Malformed> {
@@ -111,17 +104,9 @@ impl Arena {
         for _ in 0..groups(elements, HEAD + 2, 3)? {
             let bucket = reader.integer()?;
             let who = self.read_name(whole, reader)?;
-            points.push(Point {
-                bucket,
-                who,
-                eff: reader.integer()?,
-            });
+            points.push(Point { bucket, who, eff: reader.integer()? });
         }
-        Ok(Device {
-            statements,
-            points,
-            linked,
-        })
+        Ok(Device { statements, points, linked })
     }
 
     fn read_person(
@@ -145,20 +130,9 @@ impl Arena {
             let version = reader.integer()?;
             let identified = self.read_layer(whole, reader)?;
             let anonymous = self.read_layer(whole, reader)?;
-            sources.push((
-                source,
-                Contribution {
-                    version,
-                    identified,
-                    anonymous,
-                },
-            ));
+            sources.push((source, Contribution { version, identified, anonymous }));
         }
-        Ok(Person {
-            own,
-            sources,
-            claim,
-        })
+        Ok(Person { own, sources, claim })
     }
 
     fn read_layer(&mut self, whole: Span, reader: &mut Reader) -> Result<Layer, Malformed> {
@@ -200,13 +174,7 @@ impl Arena {
             let restriction = self.read_name(whole, reader)?;
             let traits = self.read_pairs(whole, reader)?;
             let marks = self.read_pairs(whole, reader)?;
-            statements.push(Statement {
-                eff,
-                stamp,
-                restriction,
-                traits,
-                marks,
-            });
+            statements.push(Statement { eff, stamp, restriction, traits, marks });
         }
         Ok(statements)
     }
@@ -225,10 +193,7 @@ impl Arena {
         let name = self.read_name(whole, reader)?;
         let start = reader.at;
         reader.skip()?;
-        Ok(Pair {
-            name,
-            value: self.part(whole, start, reader.at),
-        })
+        Ok(Pair { name, value: self.part(whole, start, reader.at) })
     }
 
     /// The state as bytes.

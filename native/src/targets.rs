@@ -35,11 +35,7 @@ pub struct Sights(Vec<Option<bool>>);
 
 impl Sight for Sights {
     fn may_see(&self, restriction: Name) -> bool {
-        self.0
-            .get(restriction as usize)
-            .copied()
-            .flatten()
-            .unwrap_or(false)
+        self.0.get(restriction as usize).copied().flatten().unwrap_or(false)
     }
 }
 
@@ -52,10 +48,7 @@ pub struct Seen {
 
 impl Seen {
     pub fn new(profile: Profile) -> Seen {
-        Seen {
-            profile,
-            object: OnceLock::new(),
-        }
+        Seen { profile, object: OnceLock::new() }
     }
 }
 
@@ -75,10 +68,7 @@ pub struct Makers {
 impl Makers {
     pub fn new(py: Python) -> PyResult<Makers> {
         Ok(Makers {
-            profile: py
-                .import("resolver.core.profiles")?
-                .getattr("Profile")?
-                .unbind(),
+            profile: py.import("resolver.core.profiles")?.getattr("Profile")?.unbind(),
             revision: py.import("resolver.ports")?.getattr("Revision")?.unbind(),
             unpack: py.import("msgspec.msgpack")?.getattr("decode")?.unbind(),
         })
@@ -94,12 +84,7 @@ impl Makers {
         arena: &Arena,
         names: &[Name],
     ) -> PyResult<Bound<'py, PyList>> {
-        PyList::new(
-            py,
-            names
-                .iter()
-                .map(|&one| self.text(py, arena, arena.span_of(one))),
-        )
+        PyList::new(py, names.iter().map(|&one| self.text(py, arena, arena.span_of(one))))
     }
 
     fn texts<'py>(
@@ -135,10 +120,7 @@ impl Makers {
         }
         let id = self.text(py, arena, arena.span_of(profile.id));
         let made = self.profile.bind(py).call1((id, traits))?;
-        made.setattr(
-            "anonymous_ids",
-            self.texts(py, arena, &profile.anonymous_ids)?,
-        )?;
+        made.setattr("anonymous_ids", self.texts(py, arena, &profile.anonymous_ids)?)?;
         let anonymous_id = profile.anonymous_id.map(|one| self.text(py, arena, one));
         made.setattr("anonymous_id", anonymous_id)?;
         made.setattr("emails", self.texts(py, arena, &profile.emails)?)?;
@@ -158,9 +140,7 @@ impl Makers {
         arena: &Arena,
         value: Span,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.unpack
-            .bind(py)
-            .call1((PyBytes::new(py, arena.get(value)),))
+        self.unpack.bind(py).call1((PyBytes::new(py, arena.get(value)),))
     }
 
     fn revision<'py>(
@@ -214,10 +194,7 @@ impl Target {
             }
             if self.sights.0[place].is_none() {
                 let text = String::from_utf8_lossy(arena.text(one));
-                let may = self
-                    .audience
-                    .bind(py)
-                    .call_method1("may_see", (text.as_ref(),))?;
+                let may = self.audience.bind(py).call_method1("may_see", (text.as_ref(),))?;
                 self.sights.0[place] = Some(may.extract()?);
             }
         }
@@ -241,16 +218,11 @@ impl Target {
             };
         }
         let object = makers.object(py, arena, seen)?;
-        let made = self
-            .formatter
-            .bind(py)
-            .call_method1(intern!(py, "stable"), (object,))?;
+        let made = self.formatter.bind(py).call_method1(intern!(py, "stable"), (object,))?;
         if made.is_none() {
             return Ok(None);
         }
-        Ok(Some(Stable::Formatted(
-            made.cast_into::<PyBytes>()?.unbind(),
-        )))
+        Ok(Some(Stable::Formatted(made.cast_into::<PyBytes>()?.unbind())))
     }
 
     /// Tells a payload, and who is part of it, from every other under its key.
@@ -295,9 +267,7 @@ impl Target {
                 let object = makers.object(py, arena, seen)?;
                 let revision = makers.revision(py, arena, said)?;
                 let arguments = (bytes, object, revision);
-                self.formatter
-                    .bind(py)
-                    .call_method1(intern!(py, "finish"), arguments)
+                self.formatter.bind(py).call_method1(intern!(py, "finish"), arguments)
             }
         }
     }
@@ -313,10 +283,7 @@ impl Target {
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let object = makers.object(py, arena, seen)?;
         let revision = makers.revision(py, arena, said)?;
-        let made = self
-            .formatter
-            .bind(py)
-            .call_method1("aliases", (object, revision))?;
+        let made = self.formatter.bind(py).call_method1("aliases", (object, revision))?;
         made.try_iter()?.collect()
     }
 }
@@ -334,10 +301,7 @@ pub fn restrictions_of(record: &Record) -> Vec<Name> {
         layer.first.iter().for_each(|one| add(one.0));
     };
     match record {
-        Record::Device(device) => device
-            .statements
-            .iter()
-            .for_each(|one| add(one.restriction)),
+        Record::Device(device) => device.statements.iter().for_each(|one| add(one.restriction)),
         Record::Person(person) => {
             add_layer(&person.own);
             for (_, one) in &person.sources {
@@ -351,10 +315,7 @@ pub fn restrictions_of(record: &Record) -> Vec<Name> {
 
 /// The error that a stored state deserves which is none; the sentence is Python's.
 pub fn no_state(py: Python) -> PyErr {
-    resolver_error(
-        py,
-        "a stored state is no state of the resolver: is the key prefix shared?",
-    )
+    resolver_error(py, "a stored state is no state of the resolver: is the key prefix shared?")
 }
 
 /// The error that ends the process: nothing that a worker could wait for.

@@ -25,16 +25,8 @@ pub fn usual_instant(text: &[u8]) -> Option<i64> {
     if !shaped {
         return None;
     }
-    let (year, month, day) = (
-        number(text, 0, 4)?,
-        number(text, 5, 2)?,
-        number(text, 8, 2)?,
-    );
-    let (hour, minute, second) = (
-        number(text, 11, 2)?,
-        number(text, 14, 2)?,
-        number(text, 17, 2)?,
-    );
+    let (year, month, day) = (number(text, 0, 4)?, number(text, 5, 2)?, number(text, 8, 2)?);
+    let (hour, minute, second) = (number(text, 11, 2)?, number(text, 14, 2)?, number(text, 17, 2)?);
     let real = year >= 1
         && (1..=12).contains(&month)
         && (1..=days_of(year, month)).contains(&day)
@@ -50,11 +42,7 @@ pub fn usual_instant(text: &[u8]) -> Option<i64> {
 
 /// The instant of a whole number: milliseconds from 1e11 on, else seconds; None beyond the calendar.
 pub fn epoch_us(number: i64) -> Option<i64> {
-    let scale = if number.unsigned_abs() < 100_000_000_000 {
-        1_000_000
-    } else {
-        1_000
-    };
+    let scale = if number.unsigned_abs() < 100_000_000_000 { 1_000_000 } else { 1_000 };
     let instant = number.checked_mul(scale)?;
     (FIRST_US..END_US).contains(&instant).then_some(instant)
 }

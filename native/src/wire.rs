@@ -29,11 +29,7 @@ impl Packer {
         }
         let ports = py.import("resolver.ports")?;
         let (stored, absent) = (ports.getattr("Stored")?, ports.getattr("ABSENT")?);
-        Ok(Packer {
-            homes,
-            stored: stored.unbind(),
-            absent: absent.unbind(),
-        })
+        Ok(Packer { homes, stored: stored.unbind(), absent: absent.unbind() })
     }
 
     /// The request to load records.
@@ -100,11 +96,7 @@ impl Packer {
                 continue;
             };
             let state = PyBytes::new(py, state);
-            records.append(
-                self.stored
-                    .bind(py)
-                    .call1((u64::from_be_bytes(*version), state))?,
-            )?;
+            records.append(self.stored.bind(py).call1((u64::from_be_bytes(*version), state))?)?;
         }
         Ok(records)
     }
@@ -125,11 +117,7 @@ fn head(out: &mut Vec<u8>, count: usize) {
 
 /// An argument of several parts.
 fn text(out: &mut Vec<u8>, parts: &[&[u8]]) {
-    let _ = write!(
-        out,
-        "${}\r\n",
-        parts.iter().map(|part| part.len()).sum::<usize>()
-    );
+    let _ = write!(out, "${}\r\n", parts.iter().map(|part| part.len()).sum::<usize>());
     for part in parts {
         out.extend_from_slice(part);
     }
