@@ -15,7 +15,7 @@ use crate::pack::Reader;
 use crate::reading::{Event, Outcome, Position, Reading, Warned};
 use crate::records::{add_point, Claim, Contribution, Point, Statement, BUCKET_US};
 use crate::state::{State, Unreadable};
-use crate::targets::{no_state, resolver_error, Makers, Target};
+use crate::targets::{error_of, no_state, resolver_error, Makers, Target};
 use crate::times::{END_US, FIRST_US};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -585,12 +585,5 @@ fn count_in(counter: &Bound<PyAny>, name: &Bound<PyAny>, count: usize) -> PyResu
 
 /// The error after which the batch is taken again.
 fn unavailable(py: Python, sentence: &str) -> PyErr {
-    let made = py
-        .import("resolver.errors")
-        .and_then(|errors| errors.getattr("Unavailable"))
-        .and_then(|kind| kind.call1((sentence,)));
-    match made {
-        Ok(error) => PyErr::from_value(error),
-        Err(error) => error,
-    }
+    error_of(py, "Unavailable", sentence)
 }

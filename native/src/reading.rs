@@ -24,9 +24,9 @@ const BYTES_MAX: usize = 256 * 1024;
 const TRAITS_MAX: usize = 100;
 /// Spellings and restrictions remembered: more than any product has.
 const MEMO_SIZE: usize = 16_384;
-/// Of ids that need no closer look; `PLAIN_FORM` of `resolver.core.identifiers`.
 /// The longest of either that is remembered.
 const REMEMBERED_BYTES_MAX: usize = 512;
+/// Of ids that need no closer look; `PLAIN_FORM` of `resolver.core.identifiers`.
 const ID_LENGTH_MAX: usize = 201;
 /// The context's fields that are kept, in this order.
 const CONTEXT_FIELDS: [&str; 11] = [

@@ -320,9 +320,14 @@ pub fn no_state(py: Python) -> PyErr {
 
 /// The error that ends the process: nothing that a worker could wait for.
 pub fn resolver_error(py: Python, sentence: &str) -> PyErr {
+    error_of(py, "ResolverError", sentence)
+}
+
+/// An error of `resolver.errors`, by its class's name.
+pub fn error_of(py: Python, kind: &str, sentence: &str) -> PyErr {
     let made = py
         .import("resolver.errors")
-        .and_then(|errors| errors.getattr("ResolverError"))
+        .and_then(|errors| errors.getattr(kind))
         .and_then(|kind| kind.call1((sentence,)));
     match made {
         Ok(error) => PyErr::from_value(error),

@@ -4,6 +4,8 @@ import json
 
 from hypothesis import strategies as st
 
+from resolver.core.events import CONTEXT_FIELDS
+
 Raw = st.SearchStrategy[str]
 
 NUMBERS = (
@@ -207,21 +209,7 @@ FIELDS = (
     *("originalTimestamp", "receivedAt", "sentAt", "channel", "contextTraits", "active", "seen"),
     *("name", "properties", "writeKey", "userid", "message_id", "", "Type"),
 )
-CONTEXT = (
-    *(
-        "ip",
-        "locale",
-        "userAgent",
-        "timezone",
-        "channel",
-        "campaign",
-        "page",
-        "device",
-        "os",
-        "app",
-    ),
-    *("library", "active", "traits", "foo", "screen", ""),
-)
+CONTEXT = (*CONTEXT_FIELDS, "active", "traits", "foo", "screen", "")
 SPACES = st.sampled_from(["", "", "", "", " ", "  ", "\n", "\t \r\n"])
 USUAL = {
     "type": '"identify"',

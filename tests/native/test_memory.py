@@ -4,8 +4,6 @@ import json
 import os
 from pathlib import Path
 
-import pytest
-
 from resolver.edges.memory import MemoryStore
 from resolver.joining import Tag
 from resolver.pipeline import Pipeline
@@ -32,7 +30,6 @@ def event(number: int) -> bytes:
     return json.dumps({**named, "messageId": f"m-{number}", "traits": traits}).encode()
 
 
-@pytest.mark.skipif(not STATM.exists(), reason="the system does not say what a process holds")
 def test_nothing_of_a_batch_stays() -> None:
     """What grows by a little with every new person ends every worker some day."""
     tape, store = Tape(), MemoryStore()
