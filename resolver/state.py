@@ -4,7 +4,7 @@ from typing import Final, final
 
 from resolver.core.values import Record
 
-STATE_SCHEMA: Final = 2
+STATE_SCHEMA: Final = 3
 """Version of the encoded form; a release reads its own and the one before."""
 
 GONE: Final = b""

@@ -22,6 +22,9 @@ POLL_S = 0.2
 """How long an idle worker waits for a message before it looks at its duties again."""
 BACKOFF_S_FIRST, BACKOFF_S_MAX = 0.1, 5.0
 """Between two tries while a service is away; doubled each time, jittered."""
+INCARNATION_BYTES = 6
+"""Random ones: of the ten thousand incarnations of a busy month two are the same once in five
+million months, and every record carries one."""
 HEARTBEAT_S = 0.5
 """Longest pause between two polls while waiting: well under any session timeout."""
 
@@ -176,4 +179,4 @@ class Worker:
 
 def new_tag() -> Tag:
     """The first transaction of a new incarnation."""
-    return Tag(secrets.token_urlsafe(9), 0)
+    return Tag(secrets.token_hex(INCARNATION_BYTES), 0)

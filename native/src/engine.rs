@@ -10,11 +10,11 @@ mod joining;
 
 use self::emission::{Emitted, News};
 use self::joining::{Joined, Tag};
-use crate::arena::{Arena, Name, Span, NONE};
-use crate::pack::Reader;
+use crate::arena::{Arena, Name, Pair, Pairs, Span, NONE};
+use crate::pack::{Malformed, Reader};
 use crate::reading::{Event, Outcome, Position, Reading, Warned};
 use crate::records::{add_point, Claim, Contribution, Point, Statement, BUCKET_US};
-use crate::state::{State, Unreadable};
+use crate::state::{State, Unreadable, Words};
 use crate::targets::{error_of, no_state, resolver_error, Makers, Target};
 use crate::times::{END_US, FIRST_US};
 use pyo3::intern;
@@ -74,6 +74,7 @@ pub struct Engine {
     outside: Outside,
     changelog: Option<Py<PyString>>,
     general_topics: Py<PySet>,
+    words: Words,
     deltas: Vec<Delta>,
     /// The delta of each identifier, by its name; `NO_DELTA` of a text that has none.
     by_name: Vec<u32>,
@@ -129,6 +130,7 @@ impl Engine {
             },
             changelog: changelog_topic,
             general_topics: topics.unbind(),
+            words: Words::new(py)?,
             deltas: Vec::new(),
             by_name: Vec::new(),
             devices: Vec::new(),
@@ -458,10 +460,8 @@ impl Engine {
         let stamp = self.arena.add(stamp.as_bytes());
         let mut pairs = |attribute: &str| -> PyResult<_> {
             let packed = self.outside.pack.bind(py).call1((statement.getattr(attribute)?,))?;
-            let whole = self.arena.add(packed.cast::<PyBytes>()?.as_bytes());
-            let raw = self.arena.get(whole).to_vec();
-            let read = self.arena.read_pairs(whole, &mut Reader::new(&raw));
-            read.map_err(|_| no_state(py))
+            let pairs = packed_pairs(&mut self.arena, packed.cast::<PyBytes>()?.as_bytes());
+            pairs.map_err(|_| no_state(py))
         };
         let (traits, marks) = (pairs("traits")?, pairs("marks")?);
         let statement = Statement { eff, stamp, restriction, traits, marks };
@@ -540,7 +540,7 @@ impl Engine {
             return Ok(None);
         }
         let raw = stored.getattr(intern!(py, "state"))?.cast_into::<PyBytes>()?;
-        match self.arena.decode(key, version, raw.as_bytes()) {
+        match self.arena.decode(key, version, raw.as_bytes(), &self.words) {
             Ok(state) => Ok(Some(state)),
             Err(Unreadable::NoState) => Err(no_state(py)),
             Err(Unreadable::Schema(found)) => Err(resolver_error(
@@ -552,6 +552,24 @@ impl Engine {
             )),
         }
     }
+}
+
+/// The members of a map in MessagePack; contexts are bytes.
+fn packed_pairs(arena: &mut Arena, raw: &[u8]) -> Result<Pairs, Malformed> {
+    let whole = arena.add(raw);
+    let mut reader = Reader::new(raw);
+    let mut pairs = Vec::new();
+    for _ in 0..reader.map()? {
+        let (start, end) = reader.text()?;
+        let name = arena.name_at(arena.part(whole, start, end));
+        let start = reader.at;
+        if reader.bytes().is_err() {
+            reader.at = start;
+            reader.skip()?;
+        }
+        pairs.push(Pair { name, value: arena.part(whole, start, reader.at) });
+    }
+    Ok(arena.add_pairs(&pairs))
 }
 
 /// The highest sequence of an incarnation that is known to be committed; -1: none. `known` spares

@@ -9,9 +9,11 @@
 //! unusual is `json::Odd` and left to Python. `wire` stands apart: it packs requests to Redis.
 
 mod arena;
+mod compact;
 mod engine;
 mod json;
 mod pack;
+mod phrases;
 mod profiles;
 mod reading;
 mod records;

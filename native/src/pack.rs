@@ -169,24 +169,10 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The size of an array that must come next; so for the kinds below.
-    pub fn array(&mut self) -> Result<usize, Malformed> {
-        match self.next()? {
-            Token::Array(len) => Ok(len),
-            _ => Err(Malformed),
-        }
-    }
-
+    /// The size of a map that must come next; so for the kinds below.
     pub fn map(&mut self) -> Result<usize, Malformed> {
         match self.next()? {
             Token::Map(len) => Ok(len),
-            _ => Err(Malformed),
-        }
-    }
-
-    pub fn integer(&mut self) -> Result<i64, Malformed> {
-        match self.next()? {
-            Token::Int(value) => Ok(value),
             _ => Err(Malformed),
         }
     }
@@ -205,19 +191,30 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Passes over one value with whatever is in it.
+    /// Passes over one value with whatever is in it, all of which JSON could say.
     pub fn skip(&mut self) -> Result<(), Malformed> {
         self.skip_within(DEPTH_MAX)
     }
 
     fn skip_within(&mut self, levels: usize) -> Result<(), Malformed> {
-        let inner = match self.next()? {
-            Token::Array(len) => len,
-            Token::Map(len) => len.saturating_mul(2),
+        let (inner, named) = match self.next()? {
+            Token::Array(len) => (len, false),
+            Token::Map(len) => (len, true),
+            Token::Text(start, end) => {
+                return match std::str::from_utf8(&self.raw[start..end]) {
+                    Ok(_) => Ok(()),
+                    Err(_) => Err(Malformed),
+                };
+            }
+            Token::Bytes(..) => return Err(Malformed),
             _ => return Ok(()),
         };
         let levels = levels.checked_sub(1).ok_or(Malformed)?;
         for _ in 0..inner {
+            if named {
+                let (start, end) = self.text()?;
+                std::str::from_utf8(&self.raw[start..end]).map_err(|_| Malformed)?;
+            }
             self.skip_within(levels)?;
         }
         Ok(())

@@ -19,7 +19,7 @@ const WRITES_MAX: u32 = 128;
 /// Restrictions of a lead or user for which the latest write of a register is kept.
 const RESTRICTIONS_MAX: usize = 32;
 /// The bytes of a stamp before the topic's name.
-const STAMP_NUMBERS: usize = 28;
+pub const STAMP_NUMBERS: usize = 28;
 
 /// What one event said; `eff` is the first number of its stamp.
 #[derive(Clone, Copy, Debug)]

@@ -1,18 +1,34 @@
-//! States as the store keeps them: the same flat msgpack arrays as the Python form's. See "What is
-//! in Redis" in `docs/architecture.md`.
+//! States as the store keeps them: what `resolver.core.packing` writes and
+//! `resolver.core.unpacking` reads, byte for byte. See "What is in Redis" in
+//! `docs/architecture.md`.
 //!
-//! Decoding copies the bytes into the arena once; traits and marks are then spans of that copy, and
-//! are written back as they are. `whole` is that copy, `reader` reads the same bytes.
+//! Decoding copies the bytes into the arena once; values are then spans of that copy, and are
+//! written back as they are. Stamps and contexts, which are shorter in a state, are written out.
 
-use crate::arena::{Arena, Name, Pair, Pairs, Span, NONE};
-use crate::pack::{self, Malformed, Reader, Token};
-use crate::records::{eff_of, Contribution, Device, Layer, Person, Point, Record, Statement};
+use crate::arena::{Arena, Name, Pair, Pairs, Span, NONE, SEEN};
+use crate::compact::{self, Reader, Writer, AT_ONCE, DEVICE_MARK, OTHER, SAME_TOPIC, UNRESTRICTED};
+use crate::pack::{self, Malformed};
+use crate::phrases::Phrases;
+use crate::records::{
+    write_stamp, Contribution, Device, Layer, Person, Point, Record, Statement, BUCKET_US,
+};
+use pyo3::prelude::*;
 
 /// Version of the encoded form; `resolver.state.STATE_SCHEMA`.
-pub const STATE_SCHEMA: i64 = 2;
-const HEAD: usize = 5;
+pub const STATE_SCHEMA: u64 = 3;
+/// No schema will be that high: what begins with more was written by somebody else.
+const SCHEMAS_END: u64 = 16;
+/// The mark of a device begins so; behind the first letter is the device's identifier.
+const DEVICE: &[u8] = b"aanon:";
+const NIL: &[u8] = &[0xc0];
 /// Traits of a statement for which room is made ahead, whatever a state says of their number.
 const PAIRS_USUAL: usize = 16;
+/// So many addresses of a device, or more, are counted on their own.
+const MANY_ADDRESSES: u64 = 3;
+/// When a layer was first active: never, once with no restriction, per restriction.
+const NONE_FIRST: u64 = 0;
+const USUAL_FIRST: u64 = 1;
+const SEVERAL_FIRST: u64 = 2;
 
 /// A record, the tag of the transaction its outputs travel in, whose contribution is under way,
 /// and what each destination is shown.
@@ -28,7 +44,7 @@ pub struct State {
 
 /// Why a state cannot be read.
 pub enum Unreadable {
-    Schema(i128),
+    Schema(u64),
     NoState,
 }
 
@@ -38,258 +54,415 @@ impl From<Malformed> for Unreadable {
     }
 }
 
-/// How many groups of so many elements follow the first ones.
-fn groups(elements: usize, first: usize, size: usize) -> Result<usize, Malformed> {
-    match elements.checked_sub(first) {
-        Some(rest) if rest % size == 0 => Ok(rest / size),
-        _ => Err(Malformed),
+/// What has a number of its own in a state, as the Python form numbers it.
+pub struct Words {
+    phrases: Phrases,
+    names: Vec<String>,
+    destinations: Vec<String>,
+}
+
+impl Words {
+    pub fn new(py: Python) -> PyResult<Words> {
+        let packing = py.import("resolver.core.packing")?;
+        let phrases = py.import("resolver.core.phrases")?.getattr("PHRASES")?;
+        Ok(Words {
+            phrases: Phrases::new(phrases.extract()?),
+            names: packing.getattr("NAMES")?.extract()?,
+            destinations: packing.getattr("DESTINATIONS")?.extract()?,
+        })
     }
 }
 
 impl Arena {
     /// The state of a key, whose kind says which record it holds.
-    pub fn decode(&mut self, key: Name, version: i64, raw: &[u8]) -> Result<State, Unreadable> {
+    pub fn decode(
+        &mut self,
+        key: Name,
+        version: i64,
+        raw: &[u8],
+        words: &Words,
+    ) -> Result<State, Unreadable> {
         let whole = self.add(raw);
-        let mut reader = Reader::new(raw);
-        let elements = reader.array()?;
-        match reader.next()? {
-            Token::Int(STATE_SCHEMA) => {}
-            Token::Int(other) => return Err(Unreadable::Schema(other.into())),
-            Token::Big(other) => return Err(Unreadable::Schema(other.into())),
+        let mut reading = Reading { arena: self, whole, reader: Reader::new(raw), words };
+        match reading.reader.uint()? {
+            STATE_SCHEMA => {}
+            other @ 1..SCHEMAS_END => return Err(Unreadable::Schema(other)),
             _ => return Err(Unreadable::NoState),
         }
-        let incarnation = self.read_name(whole, &mut reader)?;
-        let sequence = reader.integer()?;
-        let mut outbox = Vec::new();
-        for _ in 0..reader.array()? {
-            outbox.push(self.read_name(whole, &mut reader)?);
-        }
+        let incarnation = reading.incarnation()?;
+        let sequence = i64::try_from(reading.reader.uint()?).map_err(|_| Malformed)?;
+        let head = reading.reader.uint()?;
+        let receivers = if head & 1 == 0 { 0 } else { reading.reader.uint()? };
+        let outbox = reading.identifiers(receivers)?;
         let mut shown = Vec::new();
-        for _ in 0..reader.map()? {
-            let name = self.read_name(whole, &mut reader)?;
-            let (start, end) = reader.bytes()?;
-            shown.push((name, self.part(whole, start, end)));
+        for _ in 0..head >> 1 {
+            let code = reading.reader.uint()?;
+            let name = reading.word(code, &words.destinations)?;
+            let (start, end) = reading.reader.run()?;
+            shown.push((name, reading.part(start, end)));
         }
-        let record = if self.text(key).starts_with(b"anon:") {
-            Record::Device(self.read_device(whole, &mut reader, elements)?)
+        let record = if reading.arena.text(key).starts_with(b"anon:") {
+            Record::Device(reading.device()?)
         } else {
-            Record::Person(self.read_person(whole, &mut reader, elements)?)
+            Record::Person(reading.person()?)
         };
-        if reader.at < raw.len() {
+        if reading.reader.at < raw.len() {
             return Err(Unreadable::NoState);
         }
         Ok(State { record, incarnation, sequence, outbox, shown, version })
     }
 
-    fn read_name(&mut self, whole: Span, reader: &mut Reader) -> Result<Name, Malformed> {
-        let (start, end) = reader.text()?;
-        Ok(self.name_at(self.part(whole, start, end)))
+    /// The state as bytes.
+    pub fn encode(&self, state: &State, out: &mut Vec<u8>, words: &Words) {
+        compact::uint(out, STATE_SCHEMA);
+        compact::incarnation(out, self.text(state.incarnation));
+        compact::uint(out, state.sequence as u64);
+        let mut writing = Writing { arena: self, writer: Writer::new(out), words };
+        writing.uint(2 * state.shown.len() + usize::from(!state.outbox.is_empty()));
+        if !state.outbox.is_empty() {
+            writing.uint(state.outbox.len());
+            writing.identifiers(&state.outbox);
+        }
+        for &(name, digest) in &state.shown {
+            compact::word(writing.writer.out, self.text(name), &words.destinations);
+            compact::run(writing.writer.out, self.get(digest));
+        }
+        match &state.record {
+            Record::Device(device) => writing.device(device),
+            Record::Person(person) => writing.person(person),
+        }
+    }
+}
+
+/// A state that is read: `whole` is the arena's copy of what `reader` reads.
+struct Reading<'a> {
+    arena: &'a mut Arena,
+    whole: Span,
+    reader: Reader<'a>,
+    words: &'a Words,
+}
+
+impl Reading<'_> {
+    fn part(&self, start: usize, end: usize) -> Span {
+        self.arena.part(self.whole, start, end)
     }
 
-    fn read_device(
-        &mut self,
-        whole: Span,
-        reader: &mut Reader,
-        elements: usize,
-    ) -> Result<Device, Malformed> {
-        let statements = match reader.next()? {
-            Token::Array(len) => self.read_statements(whole, reader, len)?,
-            _ => return Err(Malformed),
-        };
-        let mut linked = Vec::new();
-        for _ in 0..reader.array()? {
-            linked.push(self.read_name(whole, reader)?);
+    fn name_of(&mut self, (start, end): (usize, usize)) -> Result<Name, Malformed> {
+        std::str::from_utf8(&self.reader.raw[start..end]).map_err(|_| Malformed)?;
+        let part = self.part(start, end);
+        Ok(self.arena.name_at(part))
+    }
+
+    fn text(&mut self) -> Result<Name, Malformed> {
+        let place = self.reader.run()?;
+        self.name_of(place)
+    }
+
+    fn incarnation(&mut self) -> Result<Name, Malformed> {
+        let (is_packed, (start, end)) = self.reader.incarnation()?;
+        if !is_packed {
+            return self.name_of((start, end));
         }
+        let raw = self.reader.raw;
+        let text = self.arena.written(|out| compact::write_hexadecimal(out, &raw[start..end]));
+        Ok(self.arena.name_at(text))
+    }
+
+    /// The text of a number, or what lies here.
+    fn word(&mut self, code: u64, words: &[String]) -> Result<Name, Malformed> {
+        if let Some(len) = code.checked_sub(OTHER) {
+            let place = self.reader.take(len)?;
+            return self.name_of(place);
+        }
+        let place = code.checked_sub(1).ok_or(Malformed)?;
+        let word = words.get(place as usize).ok_or(Malformed)?;
+        Ok(self.arena.name(word.as_bytes()))
+    }
+
+    fn identifiers(&mut self, count: u64) -> Result<Vec<Name>, Malformed> {
+        let mut identifiers = Vec::new();
+        for _ in 0..count {
+            identifiers.push(self.identifier("")?);
+        }
+        Ok(identifiers)
+    }
+
+    /// An identifier behind some prefix.
+    fn identifier(&mut self, prefix: &str) -> Result<Name, Malformed> {
+        let one = self.reader.identifier()?;
+        if prefix.is_empty() && one.kind.is_empty() {
+            return self.name_of(one.place);
+        }
+        let raw = self.reader.raw;
+        let value = &raw[one.place.0..one.place.1];
+        if !one.is_uuid {
+            std::str::from_utf8(value).map_err(|_| Malformed)?;
+        }
+        let text = self.arena.written(|out| {
+            out.extend_from_slice(prefix.as_bytes());
+            out.extend_from_slice(one.kind);
+            if one.is_uuid {
+                compact::write_uuid(out, value);
+            } else {
+                out.extend_from_slice(value);
+            }
+        });
+        Ok(self.arena.name_at(text))
+    }
+
+    fn device(&mut self) -> Result<Device, Malformed> {
+        let head = self.reader.uint()?;
+        let statements = match head & 1 {
+            0 => Vec::new(),
+            _ => {
+                let count = self.reader.uint()?;
+                self.statements(count)?
+            }
+        };
+        let mut addresses = head >> 1 & 3;
+        if addresses == MANY_ADDRESSES {
+            addresses = self.reader.uint()?;
+        }
+        let linked = self.identifiers(addresses)?;
         let mut points = Vec::new();
-        for _ in 0..groups(elements, HEAD + 2, 3)? {
-            let bucket = reader.integer()?;
-            let who = self.read_name(whole, reader)?;
-            points.push(Point { bucket, who, eff: reader.integer()? });
+        for _ in 0..head >> 3 {
+            let who = self.identifier("")?;
+            let eff = self.reader.instant()?;
+            points.push(Point { bucket: eff.div_euclid(BUCKET_US), who, eff });
         }
         Ok(Device { statements, points, linked })
     }
 
-    fn read_person(
-        &mut self,
-        whole: Span,
-        reader: &mut Reader,
-        elements: usize,
-    ) -> Result<Person, Malformed> {
-        let own = self.read_layer(whole, reader)?;
-        let claim = match reader.next()? {
-            Token::Nil => None,
-            Token::Array(2) => {
-                let (start, end) = reader.bytes()?;
-                Some((self.part(whole, start, end), self.read_name(whole, reader)?))
+    fn person(&mut self) -> Result<Person, Malformed> {
+        let own = self.layer()?;
+        let claim = match self.reader.uint()?.checked_sub(1) {
+            None => None,
+            Some(kept) if kept <= AT_ONCE + SAME_TOPIC => {
+                let (_, stamp) = self.stamp(kept)?;
+                Some((stamp, self.identifier("")?))
             }
-            _ => return Err(Malformed),
+            Some(_) => return Err(Malformed),
         };
         let mut sources = Vec::new();
-        for _ in 0..groups(elements, HEAD + 3, 6)? {
-            let source = self.read_name(whole, reader)?;
-            let version = reader.integer()?;
-            let identified = self.read_layer(whole, reader)?;
-            let anonymous = self.read_layer(whole, reader)?;
+        for _ in 0..self.reader.uint()? {
+            let source = self.identifier("")?;
+            let version = self.reader.sint()?;
+            let identified = self.layer()?;
+            let anonymous = self.layer()?;
             sources.push((source, Contribution { version, identified, anonymous }));
         }
         Ok(Person { own, sources, claim })
     }
 
-    fn read_layer(&mut self, whole: Span, reader: &mut Reader) -> Result<Layer, Malformed> {
-        let statements = match reader.next()? {
-            Token::Array(len) => self.read_statements(whole, reader, len)?,
-            Token::Nil => {
-                return match reader.next()? {
-                    Token::Nil => Ok(Layer::default()),
-                    _ => Err(Malformed),
-                }
-            }
-            _ => return Err(Malformed),
-        };
+    fn layer(&mut self) -> Result<Layer, Malformed> {
+        let head = self.reader.uint()?;
+        let statements = self.statements(head >> 2)?;
+        if let Some(earliest) = statements.first() {
+            self.reader.time = earliest.eff;
+        }
         let mut first = Vec::new();
-        match reader.next()? {
-            Token::Int(eff) => first.push((NONE, eff)),
-            Token::Map(len) => {
-                for _ in 0..len {
-                    first.push((self.read_name(whole, reader)?, reader.integer()?));
+        match head & 3 {
+            NONE_FIRST => {}
+            USUAL_FIRST => first.push((NONE, self.reader.instant()?)),
+            SEVERAL_FIRST => {
+                for _ in 0..self.reader.uint()? {
+                    first.push((self.text()?, self.reader.instant()?));
                 }
             }
-            Token::Nil => {}
             _ => return Err(Malformed),
         }
         Ok(Layer { statements, first })
     }
 
-    fn read_statements(
-        &mut self,
-        whole: Span,
-        reader: &mut Reader,
-        len: usize,
-    ) -> Result<Vec<Statement>, Malformed> {
+    fn statements(&mut self, count: u64) -> Result<Vec<Statement>, Malformed> {
         let mut statements = Vec::new();
-        for _ in 0..groups(len, 0, 4)? {
-            let (start, end) = reader.bytes()?;
-            let stamp = self.part(whole, start, end);
-            let eff = eff_of(&reader.raw[start..end]).ok_or(Malformed)?;
-            let restriction = self.read_name(whole, reader)?;
-            let traits = self.read_pairs(whole, reader)?;
-            let marks = self.read_pairs(whole, reader)?;
+        for _ in 0..count {
+            let head = self.reader.uint()?;
+            let (eff, stamp) = self.stamp(head)?;
+            let restriction = if head & UNRESTRICTED == 0 { self.text()? } else { NONE };
+            let traits = self.pairs(head >> 3, false)?;
+            let count = self.reader.uint()?;
+            let marks = self.pairs(count, true)?;
             statements.push(Statement { eff, stamp, restriction, traits, marks });
         }
         Ok(statements)
     }
 
-    /// The members of a map that lies in `whole`.
-    pub fn read_pairs(&mut self, whole: Span, reader: &mut Reader) -> Result<Pairs, Malformed> {
-        let len = reader.map()?;
-        let mut pairs = Vec::with_capacity(len.min(PAIRS_USUAL));
-        for _ in 0..len {
-            pairs.push(self.read_pair(whole, reader)?);
-        }
-        Ok(self.add_pairs(&pairs))
+    /// An effective time and the whole stamp.
+    fn stamp(&mut self, kept: u64) -> Result<(i64, Span), Malformed> {
+        let one = self.reader.stamp(kept)?;
+        let raw = self.reader.raw;
+        let topic = &raw[one.topic.0..one.topic.1];
+        let stamp = self.arena.written(|out| {
+            write_stamp(out, one.eff, one.recv, one.offset as i64, one.partition);
+            out.extend_from_slice(topic);
+        });
+        Ok((one.eff, stamp))
     }
 
-    fn read_pair(&mut self, whole: Span, reader: &mut Reader) -> Result<Pair, Malformed> {
-        let name = self.read_name(whole, reader)?;
-        let start = reader.at;
-        reader.skip()?;
-        Ok(Pair { name, value: self.part(whole, start, reader.at) })
+    /// So many traits or marks; of these, those of devices have no value.
+    fn pairs(&mut self, count: u64, are_marks: bool) -> Result<Pairs, Malformed> {
+        let words = self.words;
+        let mut pairs = Vec::with_capacity(count.min(PAIRS_USUAL as u64) as usize);
+        for _ in 0..count {
+            let code = self.reader.uint()?;
+            if are_marks && code == DEVICE_MARK {
+                let name = self.identifier("a")?;
+                pairs.push(Pair { name, value: self.arena.nil });
+                continue;
+            }
+            let name = self.word(code, &words.names)?;
+            let is_context = are_marks && name == SEEN;
+            let value = if is_context { self.context()? } else { self.value()? };
+            pairs.push(Pair { name, value });
+        }
+        Ok(self.arena.add_pairs(&pairs))
     }
 
-    /// The state as bytes.
-    pub fn encode(&self, state: &State, out: &mut Vec<u8>) {
-        let elements = match &state.record {
-            Record::Device(device) => HEAD + 2 + 3 * device.points.len(),
-            Record::Person(person) => HEAD + 3 + 6 * person.sources.len(),
-        };
-        pack::array_header(out, elements);
-        pack::integer(out, STATE_SCHEMA);
-        self.write_name(out, state.incarnation);
-        pack::integer(out, state.sequence);
-        pack::array_header(out, state.outbox.len());
-        for &one in &state.outbox {
-            self.write_name(out, one);
-        }
-        pack::map_header(out, state.shown.len());
-        for &(name, digest) in &state.shown {
-            self.write_name(out, name);
-            pack::bytes(out, self.get(digest));
-        }
-        match &state.record {
-            Record::Device(device) => self.write_device(out, device),
-            Record::Person(person) => self.write_person(out, person),
+    /// A value as MessagePack.
+    fn value(&mut self) -> Result<Span, Malformed> {
+        let start = self.reader.at;
+        let mut value = pack::Reader { raw: self.reader.raw, at: start };
+        value.skip()?;
+        self.reader.at = value.at;
+        Ok(self.part(start, value.at))
+    }
+
+    /// A context, whole, as the bytes of MessagePack.
+    fn context(&mut self) -> Result<Span, Malformed> {
+        let (start, end) = self.reader.run()?;
+        let mut text = Vec::with_capacity(4 * (end - start));
+        self.words.phrases.lengthen(&self.reader.raw[start..end], &mut text)?;
+        std::str::from_utf8(&text).map_err(|_| Malformed)?;
+        Ok(self.arena.written(|out| pack::bytes(out, &text)))
+    }
+}
+
+/// A state that is written.
+struct Writing<'a> {
+    arena: &'a Arena,
+    writer: Writer<'a>,
+    words: &'a Words,
+}
+
+impl<'a> Writing<'a> {
+    fn uint(&mut self, number: usize) {
+        compact::uint(self.writer.out, number as u64);
+    }
+
+    fn text(&mut self, name: Name) {
+        compact::run(self.writer.out, self.arena.text(name));
+    }
+
+    fn identifiers(&mut self, identifiers: &[Name]) {
+        for &one in identifiers {
+            self.identifier(one);
         }
     }
 
-    fn write_name(&self, out: &mut Vec<u8>, name: Name) {
-        pack::text(out, self.text(name));
+    fn identifier(&mut self, name: Name) {
+        compact::identifier(self.writer.out, self.arena.text(name));
     }
 
-    fn write_device(&self, out: &mut Vec<u8>, device: &Device) {
-        self.write_statements(out, &device.statements);
-        pack::array_header(out, device.linked.len());
-        for &one in &device.linked {
-            self.write_name(out, one);
+    fn device(&mut self, device: &Device) {
+        let Device { statements, points, linked } = device;
+        let addresses = linked.len().min(MANY_ADDRESSES as usize);
+        self.uint(8 * points.len() + 2 * addresses + usize::from(!statements.is_empty()));
+        if !statements.is_empty() {
+            self.uint(statements.len());
+            self.statements(statements);
         }
-        for point in &device.points {
-            pack::integer(out, point.bucket);
-            self.write_name(out, point.who);
-            pack::integer(out, point.eff);
+        if addresses == MANY_ADDRESSES as usize {
+            self.uint(linked.len());
+        }
+        self.identifiers(linked);
+        for point in points {
+            self.identifier(point.who);
+            self.writer.instant(point.eff);
         }
     }
 
-    fn write_person(&self, out: &mut Vec<u8>, person: &Person) {
-        self.write_layer(out, &person.own);
+    fn person(&mut self, person: &Person) {
+        self.layer(&person.own);
         match person.claim {
-            None => pack::nil(out),
+            None => self.uint(0),
             Some((stamp, who)) => {
-                pack::array_header(out, 2);
-                pack::bytes(out, self.get(stamp));
-                self.write_name(out, who);
+                let stamp = self.arena.get(stamp);
+                let kept = self.writer.kept(stamp);
+                compact::uint(self.writer.out, 1 + kept);
+                self.writer.stamp(stamp, kept);
+                self.identifier(who);
             }
         }
+        self.uint(person.sources.len());
         for (source, one) in &person.sources {
-            self.write_name(out, *source);
-            pack::integer(out, one.version);
-            self.write_layer(out, &one.identified);
-            self.write_layer(out, &one.anonymous);
+            self.identifier(*source);
+            compact::sint(self.writer.out, one.version);
+            self.layer(&one.identified);
+            self.layer(&one.anonymous);
         }
     }
 
-    fn write_layer(&self, out: &mut Vec<u8>, layer: &Layer) {
-        if layer.is_empty() {
-            pack::nil(out);
-            pack::nil(out);
+    fn layer(&mut self, layer: &Layer) {
+        let form = match layer.first[..] {
+            [] => NONE_FIRST,
+            [(NONE, _)] => USUAL_FIRST,
+            _ => SEVERAL_FIRST,
+        };
+        self.uint(4 * layer.statements.len() + form as usize);
+        self.statements(&layer.statements);
+        if let Some(earliest) = layer.statements.first() {
+            self.writer.time = earliest.eff;
+        }
+        if form == SEVERAL_FIRST {
+            self.uint(layer.first.len());
+        }
+        for &(restriction, eff) in &layer.first {
+            if form == SEVERAL_FIRST {
+                self.text(restriction);
+            }
+            self.writer.instant(eff);
+        }
+    }
+
+    fn statements(&mut self, statements: &[Statement]) {
+        let arena = self.arena;
+        for one in statements {
+            let stamp = arena.get(one.stamp);
+            let kept = self.writer.kept(stamp);
+            let unrestricted = if one.restriction == NONE { UNRESTRICTED } else { 0 };
+            self.uint(8 * one.traits.len() + (kept | unrestricted) as usize);
+            self.writer.stamp(stamp, kept);
+            if one.restriction != NONE {
+                self.text(one.restriction);
+            }
+            for pair in arena.pairs(one.traits) {
+                compact::word(self.writer.out, arena.text(pair.name), &self.words.names);
+                self.writer.out.extend_from_slice(arena.get(pair.value));
+            }
+            self.uint(one.marks.len());
+            for &mark in arena.pairs(one.marks) {
+                self.mark(mark);
+            }
+        }
+    }
+
+    /// A device's mark is its identifier; a context is in its short form.
+    fn mark(&mut self, mark: Pair) {
+        let (name, value) = (self.arena.text(mark.name), self.arena.get(mark.value));
+        if value == NIL && name.starts_with(DEVICE) {
+            compact::uint(self.writer.out, DEVICE_MARK);
+            compact::identifier(self.writer.out, &name[1..]);
             return;
         }
-        self.write_statements(out, &layer.statements);
-        match layer.first[..] {
-            [(NONE, eff)] => pack::integer(out, eff),
-            _ => {
-                pack::map_header(out, layer.first.len());
-                for &(restriction, eff) in &layer.first {
-                    self.write_name(out, restriction);
-                    pack::integer(out, eff);
-                }
+        compact::word(self.writer.out, name, &self.words.names);
+        match pack::Reader::new(value).bytes() {
+            Ok((start, end)) if mark.name == SEEN => {
+                let mut short = Vec::with_capacity(value.len());
+                self.words.phrases.shorten(&value[start..end], &mut short);
+                compact::run(self.writer.out, &short);
             }
-        }
-    }
-
-    fn write_statements(&self, out: &mut Vec<u8>, statements: &[Statement]) {
-        pack::array_header(out, 4 * statements.len());
-        for one in statements {
-            pack::bytes(out, self.get(one.stamp));
-            self.write_name(out, one.restriction);
-            self.write_pairs(out, one.traits);
-            self.write_pairs(out, one.marks);
-        }
-    }
-
-    fn write_pairs(&self, out: &mut Vec<u8>, pairs: Pairs) {
-        pack::map_header(out, pairs.len());
-        for one in self.pairs(pairs) {
-            self.write_name(out, one.name);
-            out.extend_from_slice(self.get(one.value));
+            _ => self.writer.out.extend_from_slice(value),
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Requests to Redis as bytes, and what its replies hold: `resolver.edges.redis_store.Packer`.
 
-use pyo3::exceptions::PyValueError;
+use crate::compact::packed_uuid;
+use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 use std::io::Write;
 
 /// Bytes of a version in front of a state.
-const VERSION_BYTES: usize = 8;
+const VERSION_BYTES: usize = 6;
+/// Stands between a kind and a UUID's bytes, where other identifiers have a colon.
+const UUID_SIGN: &[u8] = b"#";
 /// What a stored state takes about, for a buffer that need not grow.
 const STATE_BYTES: usize = 512;
 
@@ -62,22 +65,21 @@ impl Packer {
         text(&mut out, &[b"EVALSHA"]);
         text(&mut out, &[script.as_bytes()]);
         text(&mut out, &[(count + 1).to_string().as_bytes()]);
-        let mut states: Vec<(u64, Bound<PyBytes>)> = Vec::with_capacity(count);
+        let mut states: Vec<([u8; VERSION_BYTES], Bound<PyBytes>)> = Vec::with_capacity(count);
         for swap in swaps.try_iter()? {
             let swap = swap?;
             let key = swap.getattr(intern!(py, "key"))?;
             self.name(&mut out, key.cast::<PyString>()?.to_str()?);
-            let version: u64 = swap.getattr(intern!(py, "expected"))?.extract()?;
-            expected.extend(version.to_be_bytes());
+            expected.extend(version(&swap.getattr(intern!(py, "expected"))?)?);
             let state = swap.getattr(intern!(py, "state"))?.cast_into::<PyBytes>()?;
-            states.push((swap.getattr(intern!(py, "version"))?.extract()?, state));
+            states.push((version(&swap.getattr(intern!(py, "version"))?)?, state));
         }
         text(&mut out, &[token_name.as_bytes()]);
         text(&mut out, &[token]);
         text(&mut out, &[trusted]);
         text(&mut out, &[&expected]);
         for (version, state) in &states {
-            text(&mut out, &[&version.to_be_bytes(), state.as_bytes()]);
+            text(&mut out, &[version, state.as_bytes()]);
         }
         Ok(PyBytes::new(py, &out))
     }
@@ -96,17 +98,32 @@ impl Packer {
                 continue;
             };
             let state = PyBytes::new(py, state);
-            records.append(self.stored.bind(py).call1((u64::from_be_bytes(*version), state))?)?;
+            let version = version.iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
+            records.append(self.stored.bind(py).call1((version, state))?)?;
         }
         Ok(records)
     }
 }
 
 impl Packer {
-    /// A record's key in Redis.
+    /// A record's key in Redis: `name_of` in Python.
     fn name(&self, out: &mut Vec<u8>, key: &str) {
         let shard = crc32fast::hash(key.as_bytes()) as usize % self.homes.len();
-        text(out, &[self.homes[shard].as_bytes(), key.as_bytes()]);
+        let home = self.homes[shard].as_bytes();
+        let (kind, value) = key.split_once(':').unwrap_or((key, ""));
+        match packed_uuid(value.as_bytes()) {
+            Some(packed) => text(out, &[home, kind.as_bytes(), UUID_SIGN, &packed]),
+            None => text(out, &[home, key.as_bytes()]),
+        }
+    }
+}
+
+/// A version as it lies in front of a state, big-endian.
+fn version(number: &Bound<PyAny>) -> PyResult<[u8; VERSION_BYTES]> {
+    let number: u64 = number.extract()?;
+    match number.to_be_bytes() {
+        [0, 0, version @ ..] => Ok(version),
+        _ => Err(PyOverflowError::new_err("a version of more than six bytes")),
     }
 }
 

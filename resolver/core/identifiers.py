@@ -22,6 +22,11 @@ ZEROS_FORM: Final = re.compile(r"[0-]+")
 TEMPLATE_FORM: Final = re.compile(r"\{\{.*\}\}|\$\{.*\}|%s|<.*>", re.DOTALL)
 CONTROL_FORM: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
+UUID_FORM: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""As libraries write it: any other spelling would not be read back the same."""
+UUID_LENGTH: Final = 36
+UUID_BYTES: Final = 16
+
 ILLEGAL_LITERALS: Final = frozenset(
     [
         "anonymous",
@@ -179,6 +184,19 @@ def identifier_of_address(raw: object, illegal: IllegalValues) -> str | None:
     if not isinstance(value, str) or not EMAIL_FORM.fullmatch(value):
         return None
     return EMAIL + value.lower()
+
+
+def packed_uuid(text: str) -> bytes:
+    """The bytes of the UUID that a text is; none where it is none."""
+    if len(text) != UUID_LENGTH or text[8] != "-" or not UUID_FORM.fullmatch(text):
+        return b""
+    return bytes.fromhex(text.replace("-", ""))
+
+
+def uuid_text(packed: bytes) -> str:
+    """The text of a UUID's bytes."""
+    text = packed.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _text_of_number(raw: object) -> str | None:

@@ -23,6 +23,7 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
+from resolver.core.identifiers import packed_uuid
 from resolver.errors import ConfigError, Unavailable
 from resolver.ports import ABSENT, Decide, Stored, Swap
 
@@ -35,10 +36,13 @@ AHEAD: Final = 2
 loads and of swaps takes turns."""
 COMMIT_KEPT_S: Final = 30 * 24 * 3600
 """How long a commit is remembered: a record in doubt for a month is at worst emitted again."""
-VERSION_BYTES: Final = 8
+VERSION_BYTES: Final = 6
+"""Versions begin with the clock in milliseconds: six bytes last until the year 10889."""
 TOKEN: Final = "last"
 """The name, in a shard, of the last request's token: no identifier, those have a kind."""
 NO_TOKEN: Final = b""
+UUID_SIGN: Final = b"#"
+"""Stands between a kind and a UUID's bytes, where other identifiers have a colon."""
 TIMEOUTS: Final = {
     "socket_timeout": 10,
     "socket_connect_timeout": 5,
@@ -182,7 +186,7 @@ class RedisStore:
         self._hang_up()
         self.client.close()
 
-    def name(self, key: str) -> str:
+    def name(self, key: str) -> bytes:
         """Where a record lies."""
         return name_of(self._homes, key)
 
@@ -362,9 +366,15 @@ def packed_command(*command: Any) -> bytes:
     return packed
 
 
-def name_of(homes: list[str], key: str) -> str:
-    """Where a record lies: its identifier behind what its shard's keys begin with."""
-    return homes[crc32(key.encode()) % len(homes)] + key
+def name_of(homes: list[str], key: str) -> bytes:
+    """Where a record lies: its identifier behind what its shard's keys begin with. A UUID is its
+    sixteen bytes, behind a sign that is in no identifier's kind.
+    """
+    text = key.encode()
+    home = homes[crc32(text) % len(homes)].encode()
+    kind, _, value = key.partition(":")
+    packed = packed_uuid(value)
+    return home + (kind.encode() + UUID_SIGN + packed if packed else text)
 
 
 def _arguments(swaps: Sequence[Swap]) -> list[bytes]:

@@ -25,16 +25,6 @@ HISTORY = (
     b'{"anonymousId":"dev-1","userId":"user-1","traits":{"email":"e@x.io","d":1e9}}',
     b'{"anonymousId":"dev-1","traits":{"a":-1,"e":"z"},"context":{"ip":"1","active":true}}',
 )
-strange: st.SearchStrategy[Any] = st.recursive(
-    st.one_of(
-        *(st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats()),
-        *(st.text(max_size=5), st.binary(max_size=40)),
-    ),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
-    ),
-    max_leaves=4,
-)
 
 
 def message(number: int, value: bytes) -> Message:
@@ -92,27 +82,20 @@ def test_a_state_that_is_cut_off_is_refused(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", KEYS)
-@pytest.mark.parametrize("schema", [0, 1, 3, 127, 128, -1, -33, 2**31, -(2**63), 2**64 - 1])
+@pytest.mark.parametrize("schema", [1, 2, 4, 15])
 def test_a_state_of_another_schema_is_refused_by_name(key: str, schema: int) -> None:
     """Who runs an older release beside a newer one must read which of them it is."""
-    flat = msgspec.msgpack.decode(stored()[key])
-    state = msgspec.msgpack.encode([schema, *flat[1:]])
+    state = bytes([schema]) + stored()[key][1:]
 
-    check_refused(key, state, f"a stored state has schema {schema}; this release reads 2")
+    check_refused(key, state, f"a stored state has schema {schema}; this release reads 3")
 
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize(
     "state",
     [
-        b"",
-        b"text",
-        b"\xc1",
-        b"\x90",
-        b"\x91\x02",
-        b"\xdd\xff\xff\xff\xff\x02",
-        b"\xdf\xff\xff\xff\xff",
-        *map(msgspec.msgpack.encode, [None, 2, "2", {}, {2: 2}, ["x"], [2.0], [True], [[2]]]),
+        *(b"", b"text", b"\x00", b"\x10", b"\x03", b"\x83", b"\xff" * 12, b"\x80" * 9 + b"\x7f"),
+        *map(msgspec.msgpack.encode, [None, 2.0, "2", {}, {2: 2}, ["x"], [2.0], [True], [[2]]]),
     ],
     ids=lambda state: repr(state)[:30],
 )
@@ -126,34 +109,25 @@ def test_a_value_that_is_too_deep_is_refused() -> None:
     state = stored()["anon:dev-1"]
     deep = b"\x91" * 200_000 + b"\xc0"
 
-    check_refused("anon:dev-1", state.replace(b"\xa1e\xa1z", b"\xa1e" + deep))
+    check_refused("anon:dev-1", state.replace(b"\x21e\xa1z", b"\x21e" + deep))
 
 
-def changed(flat: Any, path: list[int], new: Any) -> Any:
-    """A copy in which what the path leads to is another."""
-    if not path or not isinstance(flat, list | dict) or not flat:
-        return new
-    if isinstance(flat, list):
-        at = path[0] % len(flat)
-        return [*flat[:at], changed(flat[at], path[1:], new), *flat[at + 1 :]]
-    name = sorted(flat)[path[0] % len(flat)]
-    return {**flat, name: changed(flat[name], path[1:], new)}
-
-
-@settings(max_examples=1000, derandomize=True, deadline=None)
+@settings(max_examples=3000, derandomize=True, deadline=None)
 @given(
     key=st.sampled_from(KEYS),
-    path=st.lists(st.integers(0, 40), min_size=1, max_size=4),
-    new=strange,
+    at=st.integers(0, 10_000),
+    cut=st.integers(0, 20),
+    new=st.binary(max_size=20),
 )
-def test_an_element_of_another_kind_ends_no_process(key: str, path: list[int], new: Any) -> None:
-    """What the engine in Python refuses, the native one refuses; it takes nothing with a panic."""
-    flat = msgspec.msgpack.decode(stored()[key])
-    state = msgspec.msgpack.encode(changed(flat, path, new))
+def test_what_one_engine_refuses_the_other_refuses(key: str, at: int, cut: int, new: bytes) -> None:
+    """A worker with the one engine must not go on from what stops a worker with the other."""
+    state = stored()[key]
+    at %= len(state)
+    damaged = state[:at] + new + state[at + cut :]
 
-    found, expected = outcome(native, key, state), outcome(reference, key, state)
+    found, expected = outcome(native, key, damaged), outcome(reference, key, damaged)
 
-    assert found == NO_STATE or expected != NO_STATE
+    assert (found == NO_STATE) == (expected == NO_STATE)
 
 
 @settings(max_examples=1000, derandomize=True, deadline=None)

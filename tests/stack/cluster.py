@@ -24,7 +24,7 @@ class Node(Redis):
         bus = ["--cluster-port", str(self.bus_port), "--cluster-node-timeout", "1000"]
         return [*super().command(), *own, *bus]
 
-    def ask(self, *command: str | int) -> Any:
+    def ask(self, *command: str | bytes | int) -> Any:
         """A command to this very node."""
         with Client(port=self.port) as client:
             return client.execute_command(*command)

@@ -14,6 +14,7 @@ import redis
 
 from bench.generate import generate
 from resolver.edges.kafka_tools import KafkaTools, Offsets
+from resolver.edges.redis_store import VERSION_BYTES
 from resolver.edges.state_codec import StateCodec
 from tests.system.test_commands import VERB_S_MAX, Desk
 from tests.system.world import wait_until
@@ -82,9 +83,10 @@ class Shop(Desk):
         """The destinations of which some record in Redis has a digest."""
         found: set[str] = set()
         for key in self.redis.scan_iter(f"{self.name}:{{*"):
-            name = key.decode().partition("}")[2]
+            name = key.partition(b"}")[2].decode("latin-1").replace("#", ":", 1)
             if name.startswith(("anon:", "email:", "user:")):
-                found |= StateCodec().decode(name, self.redis.get(key)[8:]).shown.keys()
+                state = self.redis.get(key)[VERSION_BYTES:]
+                found |= StateCodec().decode(name, state).shown.keys()
         return found
 
     def progress(self) -> Offsets:

@@ -93,7 +93,7 @@ impl Engine {
         let mut joined = Joined { delta, before, settled, state, raw, outputs, deliveries };
         self.show(py, key, &mut joined)?;
         let mut raw = Vec::with_capacity(512);
-        self.arena.encode(&joined.state, &mut raw);
+        self.arena.encode(&joined.state, &mut raw, &self.words);
         joined.raw = PyBytes::new(py, &raw).unbind();
         Ok(Some(joined))
     }
