@@ -10,6 +10,8 @@ from tests.stack.services import StackError
 FEW = 10_000
 DEVICES = 2
 """anonymousIds of each profile in the store that is filled."""
+PREFIX = "r:"
+"""What keys begin with where nothing is set: these stores are servers of their own."""
 COMPARED = 50_000
 """Profiles resolved with and without contexts."""
 
@@ -97,7 +99,7 @@ def filled(bench: Bench, redis: str, profiles: int, *, context: bool = True) -> 
     bench.say(f"a store of {profiles:,} profiles" + ("" if context else ", no contexts"))
     law = Law("in turn", users=profiles, turns=True, context=context)
     source = bench.stack.fill(profiles * DEVICES, law)
-    setup = bench.setup(RESOLVER, source.topic, redis, events=source.events)
+    setup = bench.setup(RESOLVER, source.topic, redis, events=source.events, prefix=PREFIX)
     filling = bench.finish(RESOLVER, setup)
     bench.stack.drop(source.topic)
     return setup.prefix, filling

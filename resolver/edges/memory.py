@@ -15,9 +15,8 @@ from resolver.ports import ABSENT, Decide, Headers, Message, Stored, Swap
 Place = tuple[str, int]
 Step = Callable[[str], None]
 OPEN, COMMITTED, ABORTED = "open", "committed", "aborted"
-
-
 AHEAD = 2
+"""As in the store on Redis, whose order of requests this one keeps."""
 
 
 def no_step(_: str) -> None:
@@ -36,18 +35,19 @@ class MemoryStore:
     def exchange(
         self, loads: Sequence[Sequence[str]], decide: Decide
     ) -> Iterator[tuple[int, list[Stored | None]]]:
-        """As on the wire: chunks are loaded before those in front of them are swapped."""
-        finished = False
+        """As on the wire: loads go before swaps of chunks in front, replies are seen late."""
+        before: list[tuple[int, list[Stored | None]]] = []
         try:
             loaded = [self.load(chunk) for chunk in loads[:AHEAD]]
             for place in range(len(loads)):
                 replies = self.swap(decide(place, loaded[place]))
                 loaded += [self.load(chunk) for chunk in loads[place + AHEAD :][:1]]
-                yield place, replies
-            finished = True
-        finally:
-            if not finished:
-                self.token = 0
+                yield from before
+                before = [(place, replies)]
+            yield from before
+        except BaseException:
+            self.token = 0
+            raise
 
     def load(self, keys: Sequence[str]) -> list[Stored]:
         if keys:

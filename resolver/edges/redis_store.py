@@ -196,17 +196,20 @@ class RedisStore:
     def _exchange_ahead(
         self, loads: Sequence[Sequence[str]], decide: Decide
     ) -> Iterator[tuple[int, list[Stored | None]]]:
-        """Loads and swaps of different chunks alternate on the wire; replies keep that order."""
+        """Loads and swaps of different chunks alternate on the wire; replies keep that order. They
+        are yielded once the next requests are under way: the server need not wait meanwhile.
+        """
         for chunk in loads[:AHEAD]:
             self._ask_load(chunk)
         before: tuple[int, Sequence[Swap]] | None = None
         for place, chunk in enumerate(loads):
             stored = self._packer.records(self._reply()) if chunk else []
             swaps = decide(place, stored)
-            if before is not None:
-                yield before[0], self._swap_replies(before[1])
+            replies = [] if before is None else self._swap_replies(before[1])
             self._ask_swap(swaps)
             self._ask_load(loads[place + AHEAD] if place + AHEAD < len(loads) else ())
+            if before is not None:
+                yield before[0], replies
             before = place, swaps
         if before is not None:
             yield before[0], self._swap_replies(before[1])

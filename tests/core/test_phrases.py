@@ -10,9 +10,9 @@ from resolver.destinations.presets import preset_names
 
 BROWSER = (
     b'{"ip":"203.0.113.9","locale":"en-GB","userAgent":"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit'
-    b'/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36","page":{"path":"/shop","referrer":'
-    b'"","search":"","title":"Acme","url":"https://acme.test/shop"},"library":{"name":"analytics.js"'
-    b',"version":"2.11.1"}}'
+    b'/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36","page":{"path":"/shop","referrer"'
+    b':"","search":"","title":"Acme","url":"https://acme.test/shop"},"library":{"name":"analytics.j'
+    b's","version":"2.11.1"}}'
 )
 texts = st.lists(
     st.sampled_from(PHRASES) | st.text(max_size=8) | st.sampled_from(['{"ip":"', "1.2.3.4", '"']),
