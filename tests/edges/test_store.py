@@ -203,6 +203,19 @@ def test_versions_and_states_are_kept_to_the_last_bit(stores: Pair) -> None:
     assert store.versions(["user:u"]) == [big + 1]
 
 
+def test_identifiers_that_look_alike_are_kept_apart(stores: Pair) -> None:
+    """A UUID lies under its sixteen bytes: no other spelling of it may, nor what these spell."""
+    store, _ = stores
+    uuid = "6162636465666768696a6b6c6d6e6f70"
+    dashed = f"{uuid[:8]}-{uuid[8:12]}-{uuid[12:16]}-{uuid[16:20]}-{uuid[20:]}"
+    alike = [uuid, dashed, dashed.upper(), dashed + "0", bytes.fromhex(uuid).decode(), "#" + dashed]
+    keys = [f"{kind}:{one}" for kind in ("anon", "user") for one in alike]
+
+    swapped(store, *[Swap(key, 0, 1, key.encode()) for key in keys])
+
+    assert store.load(keys) == [Stored(1, key.encode()) for key in keys]
+
+
 def test_a_worker_notices_that_others_swap_from_its_own_first_swap_on(stores: Pair) -> None:
     """What it emitted may have moved only then; before, it has not emitted anything."""
     store, other = stores
