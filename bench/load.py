@@ -20,6 +20,11 @@ from tests.stack.services import ROOT, die_with_parent
 
 TICK_S = 0.001
 """How long the sender sleeps when nothing is due: what it adds to a latency at most."""
+STEADY_FROM = 1_000.0
+"""Events a second from which events are sent together, as every client does that is told nothing
+else: one request for each would cost the broker more than whoever reads them."""
+LINGER_MS = 5
+"""What librdkafka waits by itself for more to send."""
 READY_S_MAX = 300.0
 
 
@@ -85,7 +90,7 @@ def send(order: Order) -> float:
     producer = Producer(
         {
             "bootstrap.servers": order.brokers,
-            "linger.ms": 0,
+            "linger.ms": 0 if order.rate < STEADY_FROM else LINGER_MS,
             "partitioner": "murmur2_random",
             "queue.buffering.max.messages": 2_000_000,
             "queue.buffering.max.kbytes": 2_000_000,

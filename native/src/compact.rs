@@ -15,7 +15,7 @@ pub const SAME_TOPIC: u64 = 2;
 pub const UNRESTRICTED: u64 = 4;
 /// From where the first instant is counted.
 const TIME_FROM_US: i64 = 1_893_456_000_000_000;
-const INCARNATION_BYTES: usize = 6;
+pub const INCARNATION_BYTES: usize = 6;
 /// Kinds of identifiers by their number; nought: the text as it is.
 const KINDS: [&[u8]; 4] = [b"", b"user:", b"email:", b"anon:"];
 const UUID_LENGTH: usize = 36;
@@ -75,16 +75,14 @@ pub fn word(out: &mut Vec<u8>, text: &[u8], words: &[String]) {
     }
 }
 
-/// Six bytes behind a nought, or the length and one, and the text.
-pub fn incarnation(out: &mut Vec<u8>, text: &[u8]) {
+/// The six bytes that twelve hexadecimal digits are.
+pub fn packed_incarnation(text: &[u8]) -> Option<[u8; INCARNATION_BYTES]> {
     let mut packed = [0; INCARNATION_BYTES];
-    if text.len() == 2 * INCARNATION_BYTES && fill(&mut packed, text.iter().copied()).is_some() {
-        uint(out, 0);
-        out.extend(packed);
-        return;
+    if text.len() != 2 * INCARNATION_BYTES {
+        return None;
     }
-    uint(out, text.len() as u64 + 1);
-    out.extend_from_slice(text);
+    fill(&mut packed, text.iter().copied())?;
+    Some(packed)
 }
 
 /// The bytes of the UUID that a text is, as libraries write it.
@@ -143,9 +141,11 @@ impl<'a> Writer<'a> {
         Writer { out, time: TIME_FROM_US, topic: None }
     }
 
-    /// Microseconds, as the difference to the instant before it.
+    /// The difference to the instant before it: twice the milliseconds where it is whole ones,
+    /// else twice the microseconds and one.
     pub fn instant(&mut self, time: i64) {
-        sint(self.out, time - self.time);
+        let since = time - self.time;
+        sint(self.out, if since % 1_000 == 0 { since / 1_000 * 2 } else { since * 2 + 1 });
         self.time = time;
     }
 
@@ -244,8 +244,9 @@ impl<'a> Reader<'a> {
     }
 
     pub fn instant(&mut self) -> Result<i64, Malformed> {
-        let since = self.sint()?;
-        self.time = sum(self.time, since)?;
+        let twice = self.sint()?;
+        let unit = if twice & 1 == 0 { 1_000 } else { 1 };
+        self.time = sum(self.time, (twice >> 1).checked_mul(unit).ok_or(Malformed)?)?;
         Ok(self.time)
     }
 
@@ -269,14 +270,6 @@ impl<'a> Reader<'a> {
             self.topic = Some((start, end));
         }
         Ok(Stamp { eff, recv, offset, partition, topic: self.topic.ok_or(Malformed)? })
-    }
-
-    /// Whether an incarnation is six bytes, and where these or its text lie.
-    pub fn incarnation(&mut self) -> Result<(bool, (usize, usize)), Malformed> {
-        match self.uint()?.checked_sub(1) {
-            None => Ok((true, self.take(INCARNATION_BYTES as u64)?)),
-            Some(len) => Ok((false, self.take(len)?)),
-        }
     }
 }
 

@@ -546,7 +546,8 @@ impl Engine {
             Err(Unreadable::Schema(found)) => Err(resolver_error(
                 py,
                 &format!(
-                    "a stored state has schema {found}; this release reads {}",
+                    "a stored state has schema {found} and this release reads {}, or it is no \
+                     state at all: is the key prefix shared?",
                     crate::state::STATE_SCHEMA
                 ),
             )),

@@ -16,8 +16,12 @@ use pyo3::prelude::*;
 
 /// Version of the encoded form; `resolver.state.STATE_SCHEMA`.
 pub const STATE_SCHEMA: u64 = 3;
-/// No schema will be that high: what begins with more was written by somebody else.
-const SCHEMAS_END: u64 = 16;
+/// Bits of the first number: the schema; whether the incarnation is six bytes; whether there is an
+/// outbox; and from `SHOWN` on, how many destinations are shown something.
+const SCHEMA: u64 = 0xf;
+const PACKED_INCARNATION: u64 = 0x10;
+const HAS_OUTBOX: u64 = 0x20;
+const SHOWN: u32 = 6;
 /// The mark of a device begins so; behind the first letter is the device's identifier.
 const DEVICE: &[u8] = b"aanon:";
 const NIL: &[u8] = &[0xc0];
@@ -84,18 +88,16 @@ impl Arena {
     ) -> Result<State, Unreadable> {
         let whole = self.add(raw);
         let mut reading = Reading { arena: self, whole, reader: Reader::new(raw), words };
-        match reading.reader.uint()? {
-            STATE_SCHEMA => {}
-            other @ 1..SCHEMAS_END => return Err(Unreadable::Schema(other)),
-            _ => return Err(Unreadable::NoState),
-        }
-        let incarnation = reading.incarnation()?;
-        let sequence = i64::try_from(reading.reader.uint()?).map_err(|_| Malformed)?;
         let head = reading.reader.uint()?;
-        let receivers = if head & 1 == 0 { 0 } else { reading.reader.uint()? };
+        if head & SCHEMA != STATE_SCHEMA {
+            return Err(Unreadable::Schema(head & SCHEMA));
+        }
+        let incarnation = reading.incarnation(head & PACKED_INCARNATION != 0)?;
+        let sequence = i64::try_from(reading.reader.uint()?).map_err(|_| Malformed)?;
+        let receivers = if head & HAS_OUTBOX == 0 { 0 } else { reading.reader.uint()? };
         let outbox = reading.identifiers(receivers)?;
         let mut shown = Vec::new();
-        for _ in 0..head >> 1 {
+        for _ in 0..head >> SHOWN {
             let code = reading.reader.uint()?;
             let name = reading.word(code, &words.destinations)?;
             let (start, end) = reading.reader.run()?;
@@ -114,11 +116,19 @@ impl Arena {
 
     /// The state as bytes.
     pub fn encode(&self, state: &State, out: &mut Vec<u8>, words: &Words) {
-        compact::uint(out, STATE_SCHEMA);
-        compact::incarnation(out, self.text(state.incarnation));
+        let incarnation = self.text(state.incarnation);
+        let head = STATE_SCHEMA
+            | if state.outbox.is_empty() { 0 } else { HAS_OUTBOX }
+            | (state.shown.len() as u64) << SHOWN;
+        if let Some(packed) = compact::packed_incarnation(incarnation) {
+            compact::uint(out, head | PACKED_INCARNATION);
+            out.extend(packed);
+        } else {
+            compact::uint(out, head);
+            compact::run(out, incarnation);
+        }
         compact::uint(out, state.sequence as u64);
         let mut writing = Writing { arena: self, writer: Writer::new(out), words };
-        writing.uint(2 * state.shown.len() + usize::from(!state.outbox.is_empty()));
         if !state.outbox.is_empty() {
             writing.uint(state.outbox.len());
             writing.identifiers(&state.outbox);
@@ -158,11 +168,11 @@ impl Reading<'_> {
         self.name_of(place)
     }
 
-    fn incarnation(&mut self) -> Result<Name, Malformed> {
-        let (is_packed, (start, end)) = self.reader.incarnation()?;
+    fn incarnation(&mut self, is_packed: bool) -> Result<Name, Malformed> {
         if !is_packed {
-            return self.name_of((start, end));
+            return self.text();
         }
+        let (start, end) = self.reader.take(compact::INCARNATION_BYTES as u64)?;
         let raw = self.reader.raw;
         let text = self.arena.written(|out| compact::write_hexadecimal(out, &raw[start..end]));
         Ok(self.arena.name_at(text))

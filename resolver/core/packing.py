@@ -5,7 +5,6 @@ UUIDs take sixteen, and contexts are shortened. See "What is in Redis" in ``docs
 for the layout.
 """
 
-import re
 from collections.abc import Callable, Collection
 from typing import Any, Final, final
 
@@ -36,8 +35,6 @@ CODE_OF_NAME: Final = {name: place for place, name in enumerate(NAMES, 1)}
 CODE_OF_DESTINATION: Final = {name: place for place, name in enumerate(DESTINATIONS, 1)}
 KINDS: Final = ("", USER, EMAIL, ANON)
 """Kinds of identifiers by their number; nought: the text as it is."""
-INCARNATION_FORM: Final = re.compile("[0-9a-f]{12}")
-"""What a worker calls itself; its tests may have other names."""
 AT_ONCE: Final = 1
 """Said of a stamp: received when it happened;"""
 SAME_TOPIC: Final = 2
@@ -87,8 +84,12 @@ class Writer:
         self.run(text.encode())
 
     def instant(self, time: int) -> None:
-        """Microseconds, as the difference to the instant before it."""
-        self.sint(time - self.time)
+        """The difference to the instant before it: twice the milliseconds where it is whole ones,
+        else twice the microseconds and one.
+        """
+        since = time - self.time
+        millis = since // 1_000
+        self.sint(millis * 2 if millis * 1_000 == since else since * 2 + 1)
         self.time = time
 
     def word(self, text: str, codes: dict[str, int]) -> None:
@@ -99,16 +100,6 @@ class Writer:
             return
         plain = text.encode()
         self.uint(len(plain) + OTHER)
-        self.out += plain
-
-    def incarnation(self, text: str) -> None:
-        """Six bytes behind a nought, or the length and one, and the text."""
-        if INCARNATION_FORM.fullmatch(text):
-            self.uint(0)
-            self.out += bytes.fromhex(text)
-            return
-        plain = text.encode()
-        self.uint(len(plain) + 1)
         self.out += plain
 
     def identifiers(self, identifiers: Collection[str]) -> None:

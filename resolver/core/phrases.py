@@ -2,7 +2,8 @@
 
 A context is JSON text, a third of a state where nothing is done, and made of the same names and
 the same kinds of browser every time. Plain letters stand for themselves. A byte from ``CODE`` on
-stands for one of ``PHRASES``; everything else follows ``RUN`` and its length.
+stands for one of ``PHRASES``; four numbers of an address follow ``ADDRESS``, and everything else
+follows ``RUN`` and its length.
 """
 
 import re
@@ -81,16 +82,15 @@ CODE: Final = 0x80
 RUN: Final = 0x01
 """What stands before the length and the bytes of what is neither a plain letter nor a phrase."""
 RUN_MAX: Final = 255
-
-CODES: Final = {phrase.encode(): bytes([CODE + place]) for place, phrase in enumerate(PHRASES)}
-TEXTS: Final = {CODE + place: phrase for place, phrase in enumerate(PHRASES)}
 ADDRESS: Final = 0x02
 """What stands before the four numbers of an IPv4 address, behind the first phrase."""
 ADDRESS_BYTES: Final = 4
+
+CODES: Final = {phrase.encode(): bytes([CODE + place]) for place, phrase in enumerate(PHRASES)}
+TEXTS: Final = {CODE + place: phrase for place, phrase in enumerate(PHRASES)}
 NUMBER: Final = b"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-ADDRESS_FORM: Final = b'%s(?:%s[.]){3}%s(?=")' % (
-    *(re.escape(PHRASES[0].encode()), NUMBER, NUMBER),
-)
+FIRST: Final = re.escape(PHRASES[0].encode())
+ADDRESS_FORM: Final = b'%s(?:%s[.]){3}%s(?=")' % (FIRST, NUMBER, NUMBER)
 """The first phrase and an address that is all of a text, as it is read back."""
 ESCAPES: Final = re.compile(b"[%c%c]" % (RUN, ADDRESS))
 PLAIN: Final = range(0x20, CODE)

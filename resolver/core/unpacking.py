@@ -34,7 +34,6 @@ from resolver.core.values import (
 )
 
 UINT_END: Final = 1 << 64
-INCARNATION_BYTES: Final = 6
 PARTITIONS_END: Final = 1 << 32
 DEPTH_MAX: Final = 64
 """Levels of a value, more than any event may have: what reads one recurses."""
@@ -106,7 +105,8 @@ class Reader:
         return self.run().decode()
 
     def instant(self) -> int:
-        self.time += self.sint()
+        twice = self.sint()
+        self.time += twice >> 1 if twice & 1 else (twice >> 1) * 1_000
         if not -SIGN <= self.time < SIGN:
             raise Malformed
         return self.time
@@ -121,12 +121,6 @@ class Reader:
         if not code:
             raise Malformed
         return words[code - 1]
-
-    def incarnation(self) -> str:
-        length = self.uint()
-        if not length:
-            return self.take(INCARNATION_BYTES).hex()
-        return self.take(length - 1).decode()
 
     def identifiers(self) -> list[str]:
         return [self.identifier() for _ in range(self.uint())]

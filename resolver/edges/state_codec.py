@@ -5,6 +5,7 @@ record is written. A state begins with its schema, so that a release can read th
 before.
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -16,8 +17,17 @@ from resolver.core.values import Person
 from resolver.errors import ResolverError
 from resolver.state import STATE_SCHEMA, State
 
-SCHEMAS_END: Final = 16
-"""No schema will be that high: what begins with more was written by somebody else."""
+SCHEMA: Final = 0xF
+"""Bits of the first number: the schema;"""
+PACKED_INCARNATION: Final = 0x10
+"""whether the incarnation is six bytes, which stand for twelve hexadecimal digits;"""
+HAS_OUTBOX: Final = 0x20
+"""whether there is an outbox;"""
+SHOWN: Final = 6
+"""and from this bit on, how many destinations are shown something."""
+INCARNATION_BYTES: Final = 6
+INCARNATION_FORM: Final = re.compile("[0-9a-f]{12}")
+"""What a worker calls itself; tests have other names."""
 NO_STATE: Final = "a stored state is no state of the resolver: is the key prefix shared?"
 
 
@@ -30,10 +40,17 @@ class StateCodec:
 
     def encode(self, state: State) -> bytes:
         writer = Writer(self._pack)
-        writer.uint(STATE_SCHEMA)
-        writer.incarnation(state.incarnation)
+        incarnation = state.incarnation
+        head = STATE_SCHEMA | len(state.shown) << SHOWN
+        if state.outbox:
+            head |= HAS_OUTBOX
+        if INCARNATION_FORM.fullmatch(incarnation):
+            writer.uint(head | PACKED_INCARNATION)
+            writer.out += bytes.fromhex(incarnation)
+        else:
+            writer.uint(head)
+            writer.text(incarnation)
         writer.uint(state.sequence)
-        writer.uint(len(state.shown) * 2 + (1 if state.outbox else 0))
         if state.outbox:
             writer.identifiers(state.outbox)
         for name, digest in state.shown.items():
@@ -49,18 +66,18 @@ class StateCodec:
     def decode(self, key: str, raw: bytes) -> State:
         try:
             reader = Reader(raw, self._unpack)
-            schema = reader.uint()
-            if schema != STATE_SCHEMA and 0 < schema < SCHEMAS_END:
-                raise ResolverError(
-                    f"a stored state has schema {schema}; this release reads {STATE_SCHEMA}"
-                )
-            if schema != STATE_SCHEMA:
-                raise Malformed
-            incarnation, sequence = reader.incarnation(), reader.uint()
             head = reader.uint()
-            outbox = reader.identifiers() if head & 1 else []
+            if head & SCHEMA != STATE_SCHEMA:
+                raise ResolverError(
+                    f"a stored state has schema {head & SCHEMA} and this release reads "
+                    f"{STATE_SCHEMA}, or it is no state at all: is the key prefix shared?"
+                )
+            is_packed = head & PACKED_INCARNATION
+            incarnation = reader.take(INCARNATION_BYTES).hex() if is_packed else reader.text()
+            sequence = reader.uint()
+            outbox = reader.identifiers() if head & HAS_OUTBOX else []
             shown: dict[str, bytes] = {}
-            for _ in range(head >> 1):
+            for _ in range(head >> SHOWN):
                 name = reader.word(DESTINATIONS)
                 shown[name] = reader.run()
             record = reader.device() if key.startswith(ANON) else reader.person()
