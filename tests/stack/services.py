@@ -123,6 +123,11 @@ class Kafka(Service):
         return [java(), *memory, "-cp", libraries, "kafka.Kafka", str(properties)]
 
 
+LOG_BYTES_MIN = "1gb"
+"""A young store's log is not written anew before: that takes a core, of which there may be two,
+and at full rate 64 MiB, the default, are five seconds."""
+
+
 class Redis(Service):
     """A Redis-compatible server with an append-only file in a folder of its own."""
 
@@ -135,6 +140,7 @@ class Redis(Service):
     def command(self) -> list[str]:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.home)]
         kept = ["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]
+        kept += ["--auto-aof-rewrite-min-size", LOG_BYTES_MIN]
         return [redis_binary(), *options, *kept, "--maxmemory-policy", "noeviction"]
 
 
