@@ -54,8 +54,10 @@ class Setup:
         return f"{self.name}.dead"
 
     def topics(self) -> dict[str, bool]:
-        """What must be there before the start; the value says which are compacted."""
-        return {**dict.fromkeys(self.outs, True), self.changelog: True, self.dead_letters: False}
+        """What must be there before the start, beside the changelog; the value says which are
+        compacted.
+        """
+        return {**dict.fromkeys(self.outs, True), self.dead_letters: False}
 
     def told(self) -> str:
         """As JSON."""

@@ -14,8 +14,9 @@ from rich.console import Console
 from bench.contenders import Contender, environments
 from bench.generate import UNIFORM, Law
 from bench.protocol import Setup
-from bench.stack import Raw, Stack, StoreMeter
+from bench.stack import PARTITIONS, Raw, Stack, StoreMeter
 from bench.watched import Sample, Watched, memory_of
+from resolver.wiring import partitions_of_changelog
 
 BEGIN_S_MAX = 90.0
 """A JVM and its group need seconds; more than this means that something is wrong."""
@@ -95,6 +96,7 @@ class Bench:
         """A contender's process with its topics; what it made is removed at the end."""
         command = contender.command()
         self.stack.create(setup.topics())
+        self.stack.create({setup.changelog: True}, partitions_of_changelog(PARTITIONS))
         logs = environments() / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         watched = Watched(command, setup, logs / f"{setup.name}-{setup.member}.txt")

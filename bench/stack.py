@@ -50,9 +50,9 @@ class Stack:
         finally:
             server.close()
 
-    def create(self, topics: dict[str, bool]) -> None:
+    def create(self, topics: dict[str, bool], partitions: int = PARTITIONS) -> None:
         """Creates topics; the value says which are compacted."""
-        KafkaTools({"bootstrap.servers": self.brokers}).create(topics, PARTITIONS, 1)
+        KafkaTools({"bootstrap.servers": self.brokers}).create(topics, partitions, 1)
 
     def drop(self, prefix: str) -> None:
         """Deletes every topic whose name holds this prefix, so that runs do not fill the disk."""

@@ -93,7 +93,7 @@ def run_demo(say: Callable[[str], None]) -> Outcome:
         with as_file(files("resolver") / "samples") as samples:
             settings = load_settings(
                 samples / "demo.yaml",
-                kafka={"brokers": brokers, "consumer": {"fetch.wait.max.ms": 10}},
+                kafka={"brokers": brokers},
                 redis={"url": redis},
             )
             embedded.create_topics(brokers, wiring.wanted_topics(settings))

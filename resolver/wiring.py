@@ -259,11 +259,23 @@ def wanted_topics(settings: Settings) -> dict[str, bool]:
     return topics | {one.topic: True for one in settings.destinations}
 
 
-def create_topics(settings: Settings, partitions: int, replication: int) -> dict[str, bool]:
+def create_topics(
+    settings: Settings, partitions: int, replication: int, changelog_partitions: int | None = None
+) -> dict[str, bool]:
     """Creates the missing topics; for each, whether it was made."""
     tools = KafkaTools(client_options(settings))
     tools.topics()  # raises within seconds where there is no broker
-    return tools.create(wanted_topics(settings), partitions, replication)
+    wanted = wanted_topics(settings)
+    log = {settings.changelog: wanted.pop(settings.changelog)}
+    of_log = changelog_partitions or partitions_of_changelog(partitions)
+    return tools.create(wanted, partitions, replication) | tools.create(log, of_log, replication)
+
+
+def partitions_of_changelog(partitions: int) -> int:
+    """How many suffice where other topics have so many: every one that a batch writes to costs a
+    request and a marker, and nobody reads a changelog while workers work.
+    """
+    return max(1, partitions // 4)
 
 
 def resolve(

@@ -79,6 +79,9 @@ def topics_create(
     file: ConfigFile = None,
     brokers: Brokers = None,
     partitions: Annotated[int, typer.Option(min=1, help="Of each new topic.")] = 12,
+    changelog_partitions: Annotated[
+        int | None, typer.Option(min=1, help="Of the changelog; a quarter if not said.")
+    ] = None,
     replication: Annotated[
         int, typer.Option(min=1, help="Brokers that hold each new topic; 3 in production.")
     ] = 1,
@@ -87,7 +90,8 @@ def topics_create(
 
     Example: `resolver topics create --partitions 24 --replication 3`
     """
-    made = wiring.create_topics(settings_of(file, brokers), partitions, replication)
+    settings = settings_of(file, brokers)
+    made = wiring.create_topics(settings, partitions, replication, changelog_partitions)
     for name, new in made.items():
         out.print(f"{'created  ' if new else 'was there'}  {name}", markup=False)
     return OK

@@ -44,6 +44,15 @@ FETCH_BACKOFF_MS: Final = 10
 """A partition of which enough is ready is fetched again so much later. By default that is a second,
 in which a fast worker has long taken everything and waits.
 """
+FETCH_BYTES_MIN: Final = 64 * 1024
+FETCH_WAIT_MS: Final = 5
+"""The broker answers a fetch once there is so much, or after so long: else it is asked anew for every
+few messages that arrive, a thousand times a second. On a trickle half of that time is waited.
+"""
+LINGER_MS: Final = 50
+"""A batch's outputs wait so long for others of their partition, but for no longer than the batch:
+flushing sends them. With less, a partition gets dozens of requests from one batch.
+"""
 POLL_SLICE: Final = 1_000
 """Messages asked for at a time, so that few large ones do not fill the memory."""
 BATCH_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -66,7 +75,8 @@ class KafkaSource:
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "partition.assignment.strategy": "cooperative-sticky",
-            "fetch.wait.max.ms": 20,
+            "fetch.min.bytes": FETCH_BYTES_MIN,
+            "fetch.wait.max.ms": FETCH_WAIT_MS,
             "queued.min.messages": 20_000,
             "fetch.queue.backoff.ms": FETCH_BACKOFF_MS,
             **settings,
@@ -186,7 +196,7 @@ class KafkaSink:
             "acks": "all",
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
-            "linger.ms": 5,
+            "linger.ms": LINGER_MS,
             "batch.size": 1_000_000,
             "batch.num.messages": 100_000,
             "compression.type": "lz4",

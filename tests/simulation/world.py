@@ -122,7 +122,7 @@ class World:
         self.rules = rules
         self.exactly_once = exactly_once
         self.kafka = MemoryKafka(PARTITIONS)
-        self.redis = MemoryRedis()
+        self.redis = MemoryRedis(cluster=self.random.random() < 0.5)
         self.reading = Reading()
         self.calm = False
         self.specs: tuple[DestinationSpec, ...] = SPECS
