@@ -46,8 +46,8 @@ in which a fast worker has long taken everything and waits.
 """
 FETCH_BYTES_MIN: Final = 64 * 1024
 FETCH_WAIT_MS: Final = 5
-"""The broker answers a fetch once there is so much, or after so long: else it is asked anew for every
-few messages that arrive, a thousand times a second. On a trickle half of that time is waited.
+"""The broker answers a fetch once there is so much, or after so long: else it is asked anew for
+every few messages that arrive, a thousand times a second. On a trickle half of that time is waited.
 """
 LINGER_MS: Final = 50
 """A batch's outputs wait so long for others of their partition, but for no longer than the batch:
