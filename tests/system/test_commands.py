@@ -15,6 +15,7 @@ from urllib.request import urlopen
 import pytest
 import redis
 
+from resolver.edges.kafka_tools import KafkaTools
 from tests.stack.services import Redis
 from tests.system.world import wait_until
 
@@ -294,6 +295,21 @@ def test_run_refuses_to_start_without_its_topics(desk: Desk) -> None:
     _, told = desk.verb("run", code=2)
 
     assert told == f"Kafka has no topic {listed}: create it with 'resolver topics create'\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"), [((), 2), (("--changelog-partitions", "5"), 5)], ids=["as usual", "said"]
+)
+def test_a_changelog_has_fewer_partitions_than_what_is_read_and_written_by_many(
+    desk: Desk, kafka: Any, asked: tuple[str, ...], found: int
+) -> None:
+    """Every partition that a batch writes to costs a request, and nobody waits for a changelog."""
+    desk.verb("topics", "create", "--partitions", "8", *asked)
+
+    there = KafkaTools({"bootstrap.servers": kafka.bootstrap}).topics()
+    own = {name: count for name, count in there.items() if name.startswith(f"{desk.name}.")}
+    assert own.pop(f"{desk.name}.changelog") == found
+    assert set(own.values()) == {8}
 
 
 def test_too_many_replicas_are_answered_with_what_to_choose(desk: Desk) -> None:
