@@ -59,6 +59,10 @@ BATCH_BYTES_MAX: Final = 64 * 1024 * 1024
 """What a batch takes of large messages: as much as librdkafka keeps ready by default."""
 COMMITTED_S_MAX: Final = 30.0
 """How long to wait for a group's offsets: a transaction that may move them must end first."""
+HEARTBEAT_MS_MAX: Final = 3_000
+"""librdkafka's own interval: a member of a short session beats thrice in it, or it would be put out
+by itself again and again.
+"""
 HEARTBEAT_POLL_S: Final = 0.1
 """How long a waiting worker serves its group membership at a time."""
 
@@ -84,10 +88,14 @@ class KafkaSource:
         if own.get("group.protocol") == "consumer":
             own.pop("partition.assignment.strategy")
             own.pop("session.timeout.ms", None)
+        elif "session.timeout.ms" in own:
+            often = min(HEARTBEAT_MS_MAX, int(own["session.timeout.ms"]) // 3)
+            own.setdefault("heartbeat.interval.ms", often)
         self.consumer = Consumer(own)
         self.topics = list(topics)
         self.assigned: set[tuple[str, int]] = set()
         self.ends: dict[tuple[str, int], int] = {}
+        self.taken: list[Message] = []
 
     def subscribe(self, on_revoke: Callable[[Partitions], None]) -> None:
         """Joins the group; ``on_revoke`` runs before partitions are given up or after a loss."""
@@ -99,15 +107,20 @@ class KafkaSource:
             gone = [(one.topic, one.partition) for one in partitions]
             on_revoke(gone)
             self.assigned -= set(gone)
+            self.taken[:] = [one for one in self.taken if (one.topic, one.partition) not in gone]
 
         self.consumer.subscribe(self.topics, on_assign=assign, on_revoke=revoke, on_lost=revoke)
 
     def poll(self, wait_s: float, messages_max: int) -> list[Message]:
-        """What has arrived, after waiting at most ``wait_s`` for the first of it."""
+        """What has arrived, after waiting at most ``wait_s`` for the first of it.
+
+        What is taken before its partition is revoked, in the same call, is the next owner's.
+        """
+        messages: list[Message] = []
+        self.taken = messages
         first = self.consumer.poll(wait_s)
         if first is None:
             return []
-        messages: list[Message] = []
         raw = [first]
         size = 0
         while raw:
@@ -116,13 +129,19 @@ class KafkaSource:
             if wanted <= 0 or size >= BATCH_BYTES_MAX:
                 break
             raw = self.consumer.consume(wanted, 0)
+        self.taken = []
         return messages
 
     def heartbeat(self) -> None:
-        """Stays in the group while no messages are wanted: all partitions are paused."""
-        self.consumer.pause(self.consumer.assignment())
+        """Stays in the group while no messages are wanted: all partitions are paused.
+
+        Those that are revoked meanwhile are resumed too: librdkafka would keep them paused when
+        they come back.
+        """
+        held = self.consumer.assignment()
+        self.consumer.pause(held)
         early = self.consumer.poll(HEARTBEAT_POLL_S)
-        self.consumer.resume(self.consumer.assignment())
+        self.consumer.resume(held)
         if early is None:
             return
         error = early.error()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
@@ -131,7 +131,7 @@ class BrokerEdge:
         assert producer.flush(DEADLINE_S) == 0
 
     def source(self, name: str, *, hurried: bool = False) -> Source:
-        member = {"group.id": self.name, "group.instance.id": name, "heartbeat.interval.ms": 200}
+        member: dict[str, Any] = {"group.id": self.name, "group.instance.id": name}
         limits = ("session.timeout.ms", "max.poll.interval.ms")
         member |= dict.fromkeys(limits, PATIENCE_MS if hurried else 30_000)
         source = KafkaSource({**self.broker, **member}, [self.raw])
@@ -436,6 +436,85 @@ def test_a_waiting_member_stays_in_the_group_and_misses_nothing(edge: Edge) -> N
 
     assert [one.value for one in read(source, 5)] == [b"1", b"2", b"3", b"4", b"5"]
     assert revoked == []
+
+
+def test_what_was_polled_before_its_partition_went_is_left_to_the_next_owner(
+    fresh: str, kafka: Any
+) -> None:
+    """Else both would resolve it, and the former owner's late commit could move the offset back."""
+    edge = BrokerEdge(fresh, kafka.bootstrap)
+    first, second = edge.source("a"), edge.source("b")
+    assert isinstance(first, KafkaSource)
+    first.subscribe(ignore)
+    wait_until(lambda: first.poll(0.05, 1) or len(first.assigned) == PARTITIONS, "all partitions")
+    for number in range(10 * PARTITIONS):
+        edge.send(str(number).encode(), number % PARTITIONS)
+    first.consumer = cast("Consumer", Interrupted(first.consumer, lambda: second.subscribe(ignore)))
+
+    found = first.poll(DEADLINE_S, 100)
+
+    assert len(first.assigned) == PARTITIONS // 2
+    assert {one.partition for one in found} <= {place for _, place in first.assigned}
+    others: list[Message] = []
+
+    def rest() -> bool:
+        others.extend(second.poll(0.05, 100))
+        found.extend(first.poll(0.05, 100))
+        return len(found) + len(others) >= 10 * PARTITIONS
+
+    wait_until(rest, "what is left")
+    assert len({(one.partition, one.offset) for one in found + others}) == 10 * PARTITIONS
+    edge.close()
+
+
+class Interrupted:
+    """A consumer whose partitions are shared out anew while a poll is under way."""
+
+    def __init__(self, consumer: Consumer, interrupt: Callable[[], None]) -> None:
+        self.consumer = consumer
+        self.interrupt = interrupt
+        self.held = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.consumer, name)
+
+    def consume(self, count: int, _: float) -> list[Any]:
+        """What there is; nothing only once partitions have gone."""
+        if not self.held:
+            self.held = len(self.consumer.assignment())
+            self.interrupt()
+        found: list[Any] = []
+
+        def done() -> bool:
+            found.extend(self.consumer.consume(count, 0.05))
+            return bool(found) or len(self.consumer.assignment()) < self.held
+
+        wait_until(done, "messages or a revocation")
+        return found
+
+
+def test_partitions_that_went_and_came_back_while_a_member_waited_are_read(edge: Edge) -> None:
+    """Who pauses them for the time of waiting must not leave them paused for good."""
+    first, second = edge.source("a"), edge.source("b", hurried=True)
+    first.subscribe(ignore)
+    edge.divide("a")
+    wait_until(lambda: first.poll(0.05, 1) or len(first.assigned) == PARTITIONS, "all partitions")
+    second.subscribe(ignore)
+    edge.divide("a", "b")
+
+    def shared() -> bool:
+        first.heartbeat()
+        assert second.poll(0.05, 1) == []
+        return len(first.assigned) == len(second.assigned) == PARTITIONS // 2
+
+    wait_until(shared, "both members' partitions")
+    second.close()
+    edge.divide("a")
+    for number in range(2 * PARTITIONS):
+        edge.send(str(number).encode(), number % PARTITIONS)
+
+    found = read(first, 2 * PARTITIONS)
+    assert {one.partition for one in found} == set(range(PARTITIONS))
 
 
 def test_partitions_are_given_up_before_another_member_has_them(edge: Edge) -> None:

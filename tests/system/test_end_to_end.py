@@ -145,16 +145,21 @@ def test_replaying_the_topic_emits_nothing_new(world: World) -> None:
 
 
 def test_a_paused_worker_that_wakes_after_a_takeover_changes_nothing(world: World) -> None:
-    """A zombie must be fenced, whatever it still holds."""
+    """A zombie must be fenced, whatever it still holds, and its partitions be read to their end."""
     with world.worker(0, session_ms=2000, messages_max=50) as paused:
         world.send(list(crowd(1_500)))
         wait_until(lambda: bool(world.records("changelog")), "the first worker to be at work")
         paused.send_signal(signal.SIGSTOP)
-        with world.worker(1, session_ms=2000):
+        with world.worker(1, session_ms=2000, messages_max=50):
             world.wait_until_committed()
             world.assert_final()
+            for seed in range(11, 14):
+                paused.send_signal(signal.SIGCONT)
+                world.send(list(crowd(1_000, seed=seed)))
+                paused.send_signal(signal.SIGSTOP)
+                world.wait_until_committed()
             paused.send_signal(signal.SIGCONT)
-            world.send(list(crowd(300, seed=11)))
+            world.send(list(crowd(300, seed=14)))
             world.wait_until_committed()
 
     world.assert_final()
