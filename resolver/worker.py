@@ -25,8 +25,6 @@ BACKOFF_S_FIRST, BACKOFF_S_MAX = 0.1, 5.0
 INCARNATION_BYTES = 6
 """Random ones: of the ten thousand incarnations of a busy month two are the same once in five
 million months, and every record carries one."""
-HEARTBEAT_S = 0.5
-"""Longest pause between two polls while waiting: well under any session timeout."""
 
 
 class Source(Protocol):
