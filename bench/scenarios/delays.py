@@ -46,7 +46,7 @@ def latency(bench: Bench) -> Findings:
         p99[contender.label] = own.p99_ms
         if contender == RESOLVER:
             spread = f"{spread_of(taken[0])} against {spread_of(taken[1])} ms"
-            remark = f"{own} against {under[0]}; p99 in {plan.rounds} rounds {spread}"
+            remark = f"{own} against {under[0]}; p99 by round {spread}"
             found.note("latency_half", own.p99_ms / under[0].p99_ms, remark)
             if not plan.quick:
                 found.tables.append(quarter(bench, beside, rate / 2))
