@@ -393,7 +393,8 @@ fn hex_at(raw: &[u8], at: usize) -> Result<u32, Odd> {
 }
 
 /// How many bytes stand in a text before a quote, a backslash or a control character: eight at a
-/// time, by the carries of sums that overflow only where one of them is.
+/// time, by the carries of sums that overflow only where one of them is. Carries run upwards, so the
+/// lowest one is surely right.
 fn plain_run(text: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = ONES << 7;
@@ -406,7 +407,7 @@ fn plain_run(text: &[u8]) -> usize {
         let found =
             (quote.wrapping_sub(ONES) & !quote) | (slash.wrapping_sub(ONES) & !slash) | control;
         if found & HIGHS != 0 {
-            break;
+            return at + (found & HIGHS).trailing_zeros() as usize / 8;
         }
         at += 8;
     }
@@ -464,7 +465,10 @@ pub fn write_integer(out: &mut Vec<u8>, value: impl Into<i128>) {
     let value = value.into();
     let mut digits = [0_u8; 40];
     let mut at = digits.len();
-    let mut rest = value.unsigned_abs();
+    let Ok(mut rest) = u64::try_from(value.unsigned_abs()) else {
+        out.extend(value.to_string().bytes());
+        return;
+    };
     loop {
         at -= 1;
         digits[at] = b'0' + (rest % 10) as u8;
