@@ -5,6 +5,7 @@
 //! until `Arena::clear`; what must outlive a batch is kept as bytes of its own. Nothing is freed
 //! before: what an event that turned out odd has left here lies unused until then.
 
+use crate::phrases::Phrases;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
@@ -22,7 +23,8 @@ pub type Name = u32;
 
 /// No restriction; also "nobody".
 pub const NONE: Name = 0;
-/// The mark of activity; its value is the event's context as JSON text.
+/// The mark of activity; its value is the short form of the event's context, as `phrases` has it. All
+/// other values are msgpack. So a context is lengthened when it is shown, and only then.
 pub const SEEN: Name = 1;
 /// The mark of an event that is no activity.
 pub const QUIET: Name = 2;
@@ -71,12 +73,14 @@ pub struct Arena {
     numbers: HashTable<Name>,
     hasher: RandomState,
     taken: Taken,
+    /// What contexts are shortened by.
+    pub phrases: Phrases,
     /// A value that is null.
     pub nil: Span,
 }
 
 impl Arena {
-    pub fn new() -> Arena {
+    pub fn new(phrases: Phrases) -> Arena {
         let mut arena = Arena {
             bytes: Vec::new(),
             pairs: Vec::new(),
@@ -84,6 +88,7 @@ impl Arena {
             numbers: HashTable::new(),
             hasher: RandomState::default(),
             taken: Taken::default(),
+            phrases,
             nil: Span { at: 0, len: 0 },
         };
         arena.clear();
@@ -117,6 +122,13 @@ impl Arena {
     pub fn written(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
         let at = self.bytes.len();
         write(&mut self.bytes);
+        Span { at, len: (self.bytes.len() - at) as u32 }
+    }
+
+    /// The short form of a context, as the value of a mark.
+    pub fn shortened(&mut self, context: &[u8]) -> Span {
+        let at = self.bytes.len();
+        self.phrases.shorten(context, &mut self.bytes);
         Span { at, len: (self.bytes.len() - at) as u32 }
     }
 

@@ -12,6 +12,7 @@ use self::emission::{Emitted, News};
 use self::joining::{Joined, Tag};
 use crate::arena::{Arena, Name, Pair, Pairs, Span, NONE};
 use crate::pack::{Malformed, Reader};
+use crate::phrases::Phrases;
 use crate::reading::{Event, Outcome, Position, Reading, Warned};
 use crate::records::{add_point, Claim, Contribution, Point, Statement, BUCKET_US};
 use crate::state::{State, Unreadable, Words};
@@ -114,7 +115,7 @@ impl Engine {
             topics.add(one?)?;
         }
         Ok(Engine {
-            arena: Arena::new(),
+            arena: Arena::new(Phrases::known(py)?),
             reading: Reading::new(py, reading)?,
             makers: Makers::new(py)?,
             outside: Outside {
@@ -564,11 +565,15 @@ fn packed_pairs(arena: &mut Arena, raw: &[u8]) -> Result<Pairs, Malformed> {
         let (start, end) = reader.text()?;
         let name = arena.name_at(arena.part(whole, start, end));
         let start = reader.at;
-        if reader.bytes().is_err() {
-            reader.at = start;
-            reader.skip()?;
-        }
-        pairs.push(Pair { name, value: arena.part(whole, start, reader.at) });
+        let value = match reader.bytes() {
+            Ok((start, end)) => arena.shortened(&raw[start..end]),
+            Err(_) => {
+                reader.at = start;
+                reader.skip()?;
+                arena.part(whole, start, reader.at)
+            }
+        };
+        pairs.push(Pair { name, value });
     }
     Ok(arena.add_pairs(&pairs))
 }

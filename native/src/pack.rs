@@ -45,14 +45,6 @@ pub fn text(out: &mut Vec<u8>, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-pub fn bytes(out: &mut Vec<u8>, value: &[u8]) {
-    match value.len() {
-        len @ 0..=0xff => out.extend([0xc4, len as u8]),
-        len => long_header(out, 0xc5, 0xc6, len),
-    }
-    out.extend_from_slice(value);
-}
-
 pub fn array_header(out: &mut Vec<u8>, len: usize) {
     match len {
         0..=15 => out.push(0x90 | len as u8),

@@ -1,6 +1,7 @@
 //! Contexts written shorter: `resolver.core.phrases`, whose list of phrases this one is given.
 
 use crate::pack::Malformed;
+use pyo3::prelude::*;
 use std::io::Write;
 use std::net::Ipv4Addr;
 
@@ -15,25 +16,43 @@ const ADDRESS_BYTES: usize = 4;
 const ADDRESS_LETTERS_MAX: usize = 15;
 const PLAIN_FROM: u8 = 0x20;
 /// Letters by which phrases that may begin somewhere are found; none is shorter.
-const HEAD: usize = 3;
-/// Places of the table by which they are found: so many that few phrases share one.
+const FIRST: usize = 3;
+/// Places of the table by which they are found.
 const SLOTS: usize = 512;
+/// Letters that are compared at once: what begins with a quote and a comma, many phrases do.
+const HEAD: usize = 8;
 
 /// The phrases, and by the hash of their first letters those to compare, the longest first.
 pub struct Phrases {
     texts: Vec<Vec<u8>>,
-    slots: Vec<Vec<u8>>,
+    slots: Vec<Vec<Candidate>>,
+}
+
+/// A phrase by its number, and its first letters; `mask` covers as many as it has.
+struct Candidate {
+    place: u8,
+    head: u64,
+    mask: u64,
 }
 
 impl Phrases {
+    /// Those of the Python form.
+    pub fn known(py: Python) -> PyResult<Phrases> {
+        let phrases = py.import("resolver.core.phrases")?.getattr("PHRASES")?;
+        Ok(Phrases::new(phrases.extract()?))
+    }
+
     /// At most 127 phrases of at least three letters.
     pub fn new(texts: Vec<String>) -> Phrases {
         let texts: Vec<Vec<u8>> = texts.into_iter().map(String::into_bytes).collect();
-        let mut slots = vec![Vec::new(); SLOTS];
+        let mut slots: Vec<Vec<Candidate>> = (0..SLOTS).map(|_| Vec::new()).collect();
         let mut longest_first: Vec<usize> = (0..texts.len()).collect();
         longest_first.sort_by_key(|&place| std::cmp::Reverse(texts[place].len()));
         for place in longest_first {
-            slots[slot(&texts[place])].push(place as u8);
+            let head = head_of(&texts[place]);
+            let covered = 8 * texts[place].len().min(HEAD) as u32;
+            let mask = u64::MAX >> (u64::BITS - covered);
+            slots[slot(head)].push(Candidate { place: place as u8, head, mask });
         }
         Phrases { texts, slots }
     }
@@ -62,11 +81,39 @@ impl Phrases {
     }
 
     fn phrase_at(&self, rest: &[u8]) -> Option<u8> {
-        if rest.len() < HEAD {
-            return None;
+        let head = head_of(rest);
+        let here = |one: &&Candidate| {
+            (head ^ one.head) & one.mask == 0
+                && rest.starts_with(&self.texts[usize::from(one.place)])
+        };
+        self.slots[slot(head)].iter().find(here).map(|one| one.place)
+    }
+
+    /// Refuses what is no short form of a text.
+    pub fn check(&self, short: &[u8]) -> Result<(), Malformed> {
+        let known = PLAIN_FROM..=CODE - 1 + self.texts.len() as u8;
+        let mut at = 0;
+        let mut is_ascii = true;
+        while let Some(&byte) = short.get(at) {
+            at += 1;
+            if known.contains(&byte) {
+                continue;
+            }
+            let end = match byte {
+                ADDRESS => at + ADDRESS_BYTES,
+                RUN => at + 1 + usize::from(*short.get(at).ok_or(Malformed)?),
+                _ => return Err(Malformed),
+            };
+            let run = short.get(at..end).ok_or(Malformed)?;
+            is_ascii = is_ascii && (byte == ADDRESS || run[1..].is_ascii());
+            at = end;
         }
-        let here = |&&place: &&u8| rest.starts_with(&self.texts[usize::from(place)]);
-        self.slots[slot(rest)].iter().find(here).copied()
+        if is_ascii {
+            return Ok(());
+        }
+        let mut text = Vec::with_capacity(4 * short.len());
+        self.lengthen(short, &mut text)?;
+        std::str::from_utf8(&text).map_or(Err(Malformed), |_| Ok(()))
     }
 
     /// Appends the context of which this is the short form.
@@ -118,8 +165,18 @@ fn is_plain(byte: u8) -> bool {
     (PLAIN_FROM..CODE).contains(&byte)
 }
 
-/// The place in the table of what begins with three letters.
-fn slot(text: &[u8]) -> usize {
-    let head = u32::from(text[0]) | u32::from(text[1]) << 8 | u32::from(text[2]) << 16;
-    (head.wrapping_mul(0x9e37_79b1) >> 23) as usize % SLOTS
+/// The first letters of a text as a number, the first one lowest; behind its end are noughts.
+fn head_of(text: &[u8]) -> u64 {
+    let whole = text.first_chunk::<HEAD>().copied().unwrap_or_else(|| {
+        let mut padded = [0; HEAD];
+        padded[..text.len()].copy_from_slice(text);
+        padded
+    });
+    u64::from_le_bytes(whole)
+}
+
+/// The place in the table of what begins with so many letters as `FIRST` says.
+fn slot(head: u64) -> usize {
+    let first = head as u32 & (u32::MAX >> (32 - 8 * FIRST));
+    (first.wrapping_mul(0x9e37_79b1) >> 23) as usize % SLOTS
 }

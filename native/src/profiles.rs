@@ -6,7 +6,7 @@ use crate::arena::{
     Arena, Name, Pair, Span, EMAIL_TRAIT, FIRST_NAME, LAST_NAME, NAME, QUIET, SEEN,
 };
 use crate::json;
-use crate::pack::{self, Malformed, Reader, Token};
+use crate::pack::{self, Malformed, Reader};
 use crate::records::{Contribution, Device, Layer, Person, Record, Statement};
 use crate::times::write_iso;
 
@@ -24,6 +24,7 @@ pub struct Profile {
     pub emails: Vec<Span>,
     pub first_seen: Option<i64>,
     pub last_seen: Option<i64>,
+    /// In its short form.
     pub context: Option<Span>,
     pub options: Vec<(Name, Span)>,
     pub merged: Vec<Name>,
@@ -326,18 +327,7 @@ impl Arena {
                 }
             }
         }
-        if let Some(context) = profile.context {
-            profile.context = self.bytes_in(context);
-        }
         devices.into_iter().map(|(_, anon, stamp)| (anon, stamp)).collect()
-    }
-
-    /// What a msgpack value of bytes holds.
-    fn bytes_in(&self, value: Span) -> Option<Span> {
-        match Reader::new(self.get(value)).next() {
-            Ok(Token::Bytes(start, end)) => Some(self.part(value, start, end)),
-            _ => None,
-        }
     }
 
     /// What of a profile is news to who was shown something before: changed and removed traits.
@@ -386,7 +376,10 @@ impl Arena {
             json::write_packed(out, self.get(one.value))?;
         }
         out.extend(b"},\"context\":");
-        out.extend_from_slice(profile.context.map_or(b"{}", |context| self.get(context)));
+        match profile.context {
+            Some(context) => self.phrases.lengthen(self.get(context), out)?,
+            None => out.extend(b"{}"),
+        }
         out.extend(b",\"integrations\":{");
         json::write_text(out, envelope.name.as_bytes());
         out.push(b':');

@@ -654,7 +654,7 @@ fn marks(arena: &mut Arena, members: &Members, anon: Name, identity: Name) -> cr
     } else {
         let mut seen = Vec::with_capacity(512);
         members.write_seen(&mut seen);
-        Pair { name: SEEN, value: arena.written(|out| pack::bytes(out, &seen)) }
+        Pair { name: SEEN, value: arena.shortened(&seen) }
     };
     if anon == NONE || identity == NONE {
         return arena.add_pairs(&[activity]);

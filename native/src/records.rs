@@ -4,7 +4,7 @@
 //! and idempotent. The plain policy has one rule for all registers (the traits and marks of a
 //! statement): the latest wins, and what is identified stands above the anonymous.
 
-use crate::arena::{Arena, Name, Pairs, Span, Taken, NONE, SEEN};
+use crate::arena::{Arena, Name, Pair, Pairs, Span, Taken, NONE, SEEN};
 use crate::pack;
 use std::cmp::Ordering;
 
@@ -126,8 +126,8 @@ impl Arena {
         self.pairs(statement.marks).iter().any(|one| one.name == SEEN)
     }
 
-    /// Equal as dictionaries are: whatever the order, values as Python compares them.
-    fn same_pairs(&self, left: Pairs, right: Pairs) -> bool {
+    /// Equal as dictionaries are: whatever the order, values as `same` compares them.
+    fn same_pairs(&self, left: Pairs, right: Pairs, same: impl Fn(&Pair, &Pair) -> bool) -> bool {
         if left == right {
             return true;
         }
@@ -136,8 +136,21 @@ impl Arena {
             && ours.iter().enumerate().all(|(place, one)| {
                 let beside = Some(&theirs[place]).filter(|other| other.name == one.name);
                 let other = beside.or_else(|| theirs.iter().find(|other| other.name == one.name));
-                other.is_some_and(|other| pack::same(self.get(one.value), self.get(other.value)))
+                other.is_some_and(|other| same(one, other))
             })
+    }
+
+    /// Whether two traits' values are equal as Python compares them.
+    fn same_value(&self, left: &Pair, right: &Pair) -> bool {
+        pack::same(self.get(left.value), self.get(right.value))
+    }
+
+    /// The same of marks: a context has one short form.
+    fn same_mark(&self, left: &Pair, right: &Pair) -> bool {
+        match left.name {
+            SEEN => self.get(left.value) == self.get(right.value),
+            _ => self.same_value(left, right),
+        }
     }
 
     fn same_statements(&self, left: &[Statement], right: &[Statement]) -> bool {
@@ -146,8 +159,8 @@ impl Arena {
                 one.eff == other.eff
                     && self.get(one.stamp) == self.get(other.stamp)
                     && one.restriction == other.restriction
-                    && self.same_pairs(one.traits, other.traits)
-                    && self.same_pairs(one.marks, other.marks)
+                    && self.same_pairs(one.traits, other.traits, |a, b| self.same_value(a, b))
+                    && self.same_pairs(one.marks, other.marks, |a, b| self.same_mark(a, b))
             })
     }
 

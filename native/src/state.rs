@@ -8,7 +8,6 @@
 use crate::arena::{Arena, Name, Pair, Pairs, Span, NONE, SEEN};
 use crate::compact::{self, Reader, Writer, AT_ONCE, DEVICE_MARK, OTHER, SAME_TOPIC, UNRESTRICTED};
 use crate::pack::{self, Malformed};
-use crate::phrases::Phrases;
 use crate::records::{
     write_stamp, Contribution, Device, Layer, Person, Point, Record, Statement, BUCKET_US,
 };
@@ -60,7 +59,6 @@ impl From<Malformed> for Unreadable {
 
 /// What has a number of its own in a state, as the Python form numbers it.
 pub struct Words {
-    phrases: Phrases,
     names: Vec<String>,
     destinations: Vec<String>,
 }
@@ -68,9 +66,7 @@ pub struct Words {
 impl Words {
     pub fn new(py: Python) -> PyResult<Words> {
         let packing = py.import("resolver.core.packing")?;
-        let phrases = py.import("resolver.core.phrases")?.getattr("PHRASES")?;
         Ok(Words {
-            phrases: Phrases::new(phrases.extract()?),
             names: packing.getattr("NAMES")?.extract()?,
             destinations: packing.getattr("DESTINATIONS")?.extract()?,
         })
@@ -338,13 +334,11 @@ impl Reading<'_> {
         Ok(self.part(start, value.at))
     }
 
-    /// A context, whole, as the bytes of MessagePack.
+    /// A context, in its short form as it lies there.
     fn context(&mut self) -> Result<Span, Malformed> {
         let (start, end) = self.reader.run()?;
-        let mut text = Vec::with_capacity(4 * (end - start));
-        self.words.phrases.lengthen(&self.reader.raw[start..end], &mut text)?;
-        std::str::from_utf8(&text).map_err(|_| Malformed)?;
-        Ok(self.arena.written(|out| pack::bytes(out, &text)))
+        self.arena.phrases.check(&self.reader.raw[start..end])?;
+        Ok(self.part(start, end))
     }
 }
 
@@ -466,13 +460,10 @@ impl<'a> Writing<'a> {
             return;
         }
         compact::word(self.writer.out, name, &self.words.names);
-        match pack::Reader::new(value).bytes() {
-            Ok((start, end)) if mark.name == SEEN => {
-                let mut short = Vec::with_capacity(value.len());
-                self.words.phrases.shorten(&value[start..end], &mut short);
-                compact::run(self.writer.out, &short);
-            }
-            _ => self.writer.out.extend_from_slice(value),
+        if mark.name == SEEN {
+            compact::run(self.writer.out, value);
+        } else {
+            self.writer.out.extend_from_slice(value);
         }
     }
 }
