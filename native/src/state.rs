@@ -3,7 +3,8 @@
 //! `docs/architecture.md`.
 //!
 //! Decoding copies the bytes into the arena once; values are then spans of that copy, and are
-//! written back as they are. Stamps and contexts, which are shorter in a state, are written out.
+//! written back as they are: contexts too, which stay as short as they lie there. Stamps, which are
+//! shorter in a state, are written out.
 
 use crate::arena::{Arena, Name, Pair, Pairs, Span, NONE, SEEN};
 use crate::compact::{self, Reader, Writer, AT_ONCE, DEVICE_MARK, OTHER, SAME_TOPIC, UNRESTRICTED};
