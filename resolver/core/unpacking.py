@@ -200,8 +200,15 @@ class Reader:
                 marks[DEVICE + self.identifier()] = None
             else:
                 mark = self.word_of(code, NAMES)
-                marks[mark] = lengthen(self.run()) if mark == SEEN else self.value()
+                marks[mark] = self.context() if mark == SEEN else self.value()
         return Statement(stamp, restriction, traits, marks)
+
+    def context(self) -> bytes:
+        """A context, which is text like all that events hold."""
+        text = lengthen(self.run())
+        if not text.isascii():
+            text.decode()
+        return text
 
     def stamp(self, kept: int) -> bytes:
         """A stamp of which something may be left out."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from resolver.core.phrases import PHRASES
 from resolver.edges.native import NATIVE_PACKING
 from resolver.edges.redis_store import Packer
 from resolver.ports import Message, Swap
@@ -15,6 +16,11 @@ from tests.native.strange import events
 from tests.native.twins import START_MS, Lived, check_twins
 
 EXAMPLES = 2_000
+pages = st.dictionaries(
+    st.sampled_from(["path", "referrer", "search", "title", "url"]),
+    st.lists(st.sampled_from(PHRASES) | st.text(max_size=300), max_size=6).map("".join),
+)
+"""Of names and texts that have a short form, and of texts of any script that have none."""
 
 
 def read(values: Sequence[bytes | None], kind: str = "plain") -> Lived:
@@ -46,6 +52,27 @@ def test_any_value_is_written_as_it_was_stated(traits: dict[str, object]) -> Non
     lived = read([json.dumps(event).encode()], "mapped")
 
     assert lived.accounts[0][0] + len(lived.accounts[0][2]) == 1
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(pages=st.lists(pages, min_size=1, max_size=3))
+def test_a_context_goes_through_the_store_as_it_was_stated(pages: list[dict[str, str]]) -> None:
+    """It lies there in short, and whoever comes by later writes it on."""
+    events = [
+        {"anonymousId": "dev-1", **user, "context": {"ip": "192.0.2.1", "page": page}}
+        for page in pages
+        for user in ({}, {"userId": "user-1"})
+    ]
+    values = [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in events]
+    batches = [
+        [Message("raw", 0, number, START_MS, None, value.encode())]
+        for number, value in enumerate(values)
+    ]
+
+    lived = check_twins(batches)
+
+    profiles = [one for one in lived.produced if one[:2] == ("out.profiles", "user:user-1")]
+    assert json.loads(profiles[-1][2])["context"]["page"] == pages[-1]
 
 
 @pytest.mark.parametrize(

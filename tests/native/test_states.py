@@ -23,7 +23,8 @@ HISTORY = (
     b'{"anonymousId":"dev-1","userId":"e@x.io","traits":{"b":1},"integrations":{"crm":false}}',
     b'{"userId":"e@x.io","traits":{"c":"y"}}',
     b'{"anonymousId":"dev-1","userId":"user-1","traits":{"email":"e@x.io","d":1e9}}',
-    b'{"anonymousId":"dev-1","traits":{"a":-1,"e":"z"},"context":{"ip":"1","active":true}}',
+    '{"anonymousId":"dev-1","traits":{"a":-1,"e":"z"},"context":{"ip":"1.2.3.4","active":true,'
+    '"page":{"path":"/größe","title":"大小"}}}'.encode(),
 )
 
 
