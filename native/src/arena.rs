@@ -132,6 +132,13 @@ impl Arena {
         Span { at, len: (self.bytes.len() - at) as u32 }
     }
 
+    /// The context of a short form; None of what is none, which no state is read with.
+    pub fn lengthened(&mut self, short: Span) -> Option<Span> {
+        let mut text = Vec::with_capacity(512);
+        self.phrases.lengthen(self.get(short), &mut text).ok()?;
+        Some(self.add(&text))
+    }
+
     /// The bytes of a span of this batch.
     pub fn get(&self, span: Span) -> &[u8] {
         &self.bytes[span.at..span.at + span.len as usize]

@@ -24,7 +24,6 @@ pub struct Profile {
     pub emails: Vec<Span>,
     pub first_seen: Option<i64>,
     pub last_seen: Option<i64>,
-    /// In its short form.
     pub context: Option<Span>,
     pub options: Vec<(Name, Span)>,
     pub merged: Vec<Name>,
@@ -327,6 +326,7 @@ impl Arena {
                 }
             }
         }
+        profile.context = profile.context.and_then(|short| self.lengthened(short));
         devices.into_iter().map(|(_, anon, stamp)| (anon, stamp)).collect()
     }
 
@@ -376,10 +376,7 @@ impl Arena {
             json::write_packed(out, self.get(one.value))?;
         }
         out.extend(b"},\"context\":");
-        match profile.context {
-            Some(context) => self.phrases.lengthen(self.get(context), out)?,
-            None => out.extend(b"{}"),
-        }
+        out.extend_from_slice(profile.context.map_or(b"{}", |context| self.get(context)));
         out.extend(b",\"integrations\":{");
         json::write_text(out, envelope.name.as_bytes());
         out.push(b':');

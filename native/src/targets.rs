@@ -127,10 +127,7 @@ impl Makers {
         made.setattr("first_seen_us", profile.first_seen)?;
         made.setattr("last_seen_us", profile.last_seen)?;
         if let Some(context) = profile.context {
-            let mut text = Vec::with_capacity(512);
-            let whole = arena.phrases.lengthen(arena.get(context), &mut text);
-            whole.map_err(|_| no_state(py))?;
-            made.setattr("context", PyBytes::new(py, &text))?;
+            made.setattr("context", PyBytes::new(py, arena.get(context)))?;
         }
         made.setattr("options", options)?;
         made.setattr("merged", self.names(py, arena, &profile.merged)?)?;
