@@ -130,7 +130,9 @@ class Store(Protocol):
         ...
 
     def note_commit(self, incarnation: str, sequence: int) -> None:
-        """Everything tagged up to ``sequence`` by this incarnation is committed."""
+        """Everything tagged up to ``sequence`` by this incarnation is committed. Everybody knows by
+        the time the next request of this store is answered; whether it failed is told then.
+        """
         ...
 
 

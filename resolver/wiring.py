@@ -30,7 +30,8 @@ from resolver.edges.kafka_tools import (
     replays,
 )
 from resolver.edges.native import NATIVE_PACKING
-from resolver.edges.redis_store import RedisStore, connect, connect_sentinel
+from resolver.edges.redis_client import connect, connect_sentinel
+from resolver.edges.redis_store import RedisStore
 from resolver.edges.schema_files import IDENTIFY, schema_text
 from resolver.edges.state_codec import StateCodec
 from resolver.edges.telemetry import Telemetry, configure_logs, serve

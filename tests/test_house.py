@@ -76,6 +76,7 @@ EDGE_LIBRARIES = {
     "registry": {"confluent_kafka", "httpx"},
     "kafka": {"confluent_kafka"},
     "kafka_tools": {"confluent_kafka"},
+    "redis_client": {"redis"},
     "redis_store": {"redis", "hiredis"},
     "memory": set[str](),
     "telemetry": {"prometheus_client", "structlog"},

@@ -7,11 +7,13 @@
 //! Read `engine` first. `arena` holds what a batch is made of; `reading` makes events of messages,
 //! `records` joins them, `profiles` folds them for a destination, and `state` keeps them. What is
 //! unusual is `json::Odd` and left to Python. `wire` stands apart: it packs requests to Redis.
+//! `memory` is where all of it lies.
 
 mod arena;
 mod compact;
 mod engine;
 mod json;
+mod memory;
 mod pack;
 mod phrases;
 mod profiles;
@@ -24,13 +26,10 @@ mod wire;
 
 use pyo3::prelude::*;
 
-/// For the many small vectors that a batch makes and frees beside its arena.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// `resolver.edges._native`; `_native.pyi` says what it holds.
 #[pymodule(name = "_native")]
 fn native(module: &Bound<PyModule>) -> PyResult<()> {
+    memory::keep();
     module.add_class::<engine::Engine>()?;
     module.add_class::<wire::Packer>()
 }

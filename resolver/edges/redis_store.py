@@ -11,9 +11,7 @@ from importlib.resources import files
 from typing import Any, Final, Protocol
 from zlib import crc32
 
-import redis
 from hiredis import pack_command
-from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     NoPermissionError,
@@ -21,7 +19,6 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
-from redis.retry import Retry
 
 from resolver.core.identifiers import packed_uuid
 from resolver.errors import ConfigError, Unavailable
@@ -43,12 +40,6 @@ TOKEN: Final = "last"
 NO_TOKEN: Final = b""
 UUID_SIGN: Final = b"#"
 """Stands between a kind and a UUID's bytes, where other identifiers have a colon."""
-TIMEOUTS: Final = {
-    "socket_timeout": 10,
-    "socket_connect_timeout": 5,
-    "retry": Retry(NoBackoff(), 0),
-}
-"""Seconds; waiting and trying again is the worker's, which stays in its group meanwhile."""
 FAILURES: Final = (RedisError, RedisClusterException)
 
 
@@ -122,6 +113,7 @@ class RedisStore:
         self._alone = False
         self._undisturbed = False
         self._wire: Any = None
+        self._noted = False
         self._packer: Packing = (packing or Packer)(self._homes)
 
     def exchange(
@@ -159,13 +151,18 @@ class RedisStore:
 
     def commits(self, incarnations: Sequence[str]) -> Mapping[str, int]:
         with self._translated():
+            self._hear_note()
             known = [self.client.get(self._commit_key(one)) for one in incarnations]
         pairs = zip(incarnations, known, strict=True)
         return {one: int(sequence) for one, sequence in pairs if sequence is not None}
 
     def note_commit(self, incarnation: str, sequence: int) -> None:
         with self._translated():
-            self.client.set(self._commit_key(incarnation), sequence, ex=COMMIT_KEPT_S)
+            if self.cluster:
+                self.client.set(self._commit_key(incarnation), sequence, ex=COMMIT_KEPT_S)
+            else:
+                self._ask("SET", self._commit_key(incarnation), sequence, "EX", COMMIT_KEPT_S)
+                self._noted = True
 
     def ping(self) -> bool:
         """Whether the server answers."""
@@ -302,11 +299,18 @@ class RedisStore:
     def _send(self, packed: bytes) -> None:
         if self._wire is None:
             self._connect()
+        self._hear_note()
         self.calls += 1
         self._wire.send_packed_command([packed], check_health=False)
 
     def _reply(self) -> Any:
         return self._wire.read_response()
+
+    def _hear_note(self) -> None:
+        """Reads the reply to a noted commit: no batch waits for it, the next one finds it."""
+        if self._noted:
+            self._noted = False
+            self._reply()
 
     def _connect(self) -> None:
         self._wire = self.client.connection_pool.get_connection()
@@ -320,7 +324,7 @@ class RedisStore:
         yet be carried out: its token must not tell anything.
         """
         wire, self._wire = self._wire, None
-        self._own = NO_TOKEN
+        self._own, self._noted = NO_TOKEN, False
         if wire is not None:
             wire.disconnect()
             self.client.connection_pool.release(wire)
@@ -338,28 +342,6 @@ class RedisStore:
         finally:
             if not finished:
                 self._hang_up()
-
-
-def connect(url: str, *, cluster: bool = False, **options: Any) -> Any:
-    """A client for a URL (``redis://``, ``rediss://``); connects when first used."""
-    settings = {**TIMEOUTS, **options}
-    if cluster:
-        return redis.RedisCluster.from_url(url, **settings)
-    return redis.Redis.from_url(url, **settings)
-
-
-def connect_sentinel(
-    hosts: Sequence[tuple[str, int]], service: str, url: str = "", **options: Any
-) -> Any:
-    """A client for the master that the sentinels name; credentials, TLS and database of ``url``."""
-    read: Any = redis.connection.parse_url
-    stated = read(url) if url else {}
-    kept = {name: value for name, value in stated.items() if name not in ("host", "port", "path")}
-    if kept.pop("connection_class", None) is redis.SSLConnection:
-        kept["ssl"] = True
-    settings = {**TIMEOUTS, **options}
-    sentinel: Any = redis.Sentinel
-    return sentinel(list(hosts), **settings).master_for(service, **settings, **kept)
 
 
 def packed_command(*command: Any) -> bytes:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from resolver.edges.memory import MemoryRedis, MemoryStore
-from resolver.edges.redis_store import KEYS_MAX, SHARDS, RedisStore, connect
+from resolver.edges.redis_client import connect
+from resolver.edges.redis_store import KEYS_MAX, SHARDS, RedisStore
 from resolver.errors import Unavailable
 from resolver.ports import ABSENT, Store, Stored, Swap
 from tests.conftest import running
@@ -158,8 +159,35 @@ def test_commits_are_known_to_everybody_and_missing_where_nobody_noted_them(stor
 
     store.note_commit("incarnation-a", 4)
     store.note_commit("incarnation-a", 5)
+    store.load(["user:u"])
 
     assert other.commits(["incarnation-a", "incarnation-b"]) == {"incarnation-a": 5}
+
+
+def test_nobody_waits_until_a_commit_is_noted(redis_server: Redis, fresh: str) -> None:
+    """The next request finds the reply in front of its own; a refused note is an error there."""
+    store, other = (RedisStore(connect(redis_server.url), f"{fresh}:") for _ in range(2))
+    admin = connect(redis_server.url)
+    store.watch()
+    admin.client_pause(PATIENCE_S * 1000, all=False)
+    try:
+        store.note_commit("incarnation", 1)
+        assert other.commits(["incarnation"]) == {}
+    finally:
+        admin.client_unpause()
+    assert swapped(store, Swap("user:u", 0, 1, b"one")) == [None]
+    assert other.commits(["incarnation"]) == {"incarnation": 1}
+
+    admin.config_set("min-replicas-to-write", 1)
+    try:
+        store.note_commit("refused", 2)
+        with pytest.raises(Unavailable):
+            store.load(["user:u"])
+    finally:
+        admin.config_set("min-replicas-to-write", 0)
+    assert store.load(["user:u"]) == [Stored(1, b"one")]
+    for one in (store, other, admin):
+        one.close()
 
 
 def test_nothing_asked_is_nothing_answered(stores: Pair) -> None:

@@ -29,7 +29,8 @@ from resolver.destinations.spec import DestinationSpec
 from resolver.edges.digests import payload_digest
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.memory import MemoryKafka, MemorySink, MemorySource
-from resolver.edges.redis_store import KEYS_MAX, RedisStore, connect
+from resolver.edges.redis_client import connect
+from resolver.edges.redis_store import KEYS_MAX, RedisStore
 from resolver.edges.state_codec import StateCodec
 from resolver.engine import ReferenceEngine
 from resolver.joining import Tag

@@ -19,7 +19,8 @@ from resolver.destinations.aliases import Aliases
 from resolver.destinations.spec import DestinationSpec
 from resolver.edges.json_format import JsonFormatter
 from resolver.edges.native import NATIVE_PACKING
-from resolver.edges.redis_store import RedisStore, connect
+from resolver.edges.redis_client import connect
+from resolver.edges.redis_store import RedisStore
 from resolver.edges.telemetry import Telemetry
 from resolver.joining import Target
 from resolver.worker import Limits, Worker
