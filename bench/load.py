@@ -18,16 +18,18 @@ from confluent_kafka import Producer
 from bench.generate import Law, events_of
 from tests.stack.services import ROOT, die_with_parent
 
-TICK_S = 0.001
-"""How long the sender sleeps when nothing is due: what it adds to a latency at most."""
 STEADY_FROM = 1_000.0
 """Events a second from which events are sent together: one request for each would cost the broker
 more than whoever reads them."""
-LINGER_MS = 20
-"""How long an event waits for others of its partition, which is in its latency: so that the sender
-weighs least on who is measured. Copying 17,000 events/s took 99 of 100 events at most 81, 70, 72,
-76 and 78 ms with 5, 10, 20, 30 and 50 ms here, and 69, 59, 58, 72 and 81 once more. With 5 ms, as
-librdkafka has it by itself, a sender to 12 partitions sends 2,400 requests a second at any rate.
+TICK_S, STEADY_TICK_S = 0.001, 0.010
+"""How long the sender sleeps when nothing is due: what it adds to a latency at most. At a steady
+rate every tick wakes its client's thread and the broker's: with ticks of 1 ms instead of 10 the
+two cores were busy by 0.15 to 0.3 more, of which the sender's own part was 0.05.
+"""
+STEADY_LINGER_MS = 12
+"""How long an event waits for others of its partition, which is in its latency: a little more than
+a tick, so that two of them go together. Then an event is under way after 22 ms at most. With less,
+a sender to 12 partitions is mostly requests: 2,400 a second with 5 ms and short ticks.
 """
 READY_S_MAX = 300.0
 
@@ -89,12 +91,12 @@ class Load:
 
 def send(order: Order) -> float:
     """Generates, says ``ready``, waits for a start on stdin, sends; returns the worst lateness."""
-    law = Law(**order.law)
+    law, steady = Law(**order.law), order.rate >= STEADY_FROM
     events = [(one.key, one.value) for one in events_of(order.count, law, order.seed)]
     producer = Producer(
         {
             "bootstrap.servers": order.brokers,
-            "linger.ms": 0 if order.rate < STEADY_FROM else LINGER_MS,
+            "linger.ms": STEADY_LINGER_MS if steady else 0,
             "partitioner": "murmur2_random",
             "queue.buffering.max.messages": 2_000_000,
             "queue.buffering.max.kbytes": 2_000_000,
@@ -113,7 +115,7 @@ def send(order: Order) -> float:
             producer.produce(order.topic, value, key)
         sent = max(sent, due)
         producer.poll(0)
-        time.sleep(TICK_S)
+        time.sleep(STEADY_TICK_S if steady else TICK_S)
     producer.flush()
     return late
 

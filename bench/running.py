@@ -136,6 +136,10 @@ class Bench:
             known.append(self.run(contender, self.raw(law)))
         return statistics.median(one.events_per_s for one in known)
 
+    def maximum_now(self, contender: Contender, law: Law = UNIFORM) -> float:
+        """What it is in this minute: one run's, whatever was measured before."""
+        return self.run(contender, self.raw(law)).events_per_s
+
 
 def watch_memory(watched: Watched, seconds: float) -> tuple[int, ...]:
     """Bytes resident, second by second, until it says ``done`` or the time is over."""

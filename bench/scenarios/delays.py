@@ -1,6 +1,7 @@
 """How long one event takes: at half and at a quarter of the maximum, and on a trickle."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from bench.contenders import COPIES, PASSTHROUGH, PASSTHROUGH_ALO, RESOLVER, RESOLVER_ALO, Contender
 from bench.findings import Bars, Findings, Table
@@ -39,25 +40,24 @@ def latency(bench: Bench) -> Findings:
             continue
         compared = contender in (RESOLVER, RESOLVER_ALO)
         beside = [contender, ceiling] if compared else [contender]
-        rate = bench.maximum(contender) / 2
-        taken = in_turn(bench, beside, rate, plan.rounds)
-        own, *under = [middle(each) for each in taken]
+        rounds = in_turn(bench, beside, partial(half_of_maximum, bench, contender))
+        own, *under = middle(rounds)
         for one in under:
             rows.append([f"{ceiling.label}, same rate", *cells(one), trickle(bench, ceiling)])
         rows.append([contender.label, *cells(own), trickle(bench, contender)])
         p99[contender.label] = own.p99_ms
         if contender == RESOLVER:
-            spread = f"{spread_of(taken[0])} against {spread_of(taken[1])} ms"
-            remark = f"{own} against {under[0]}; p99 by round {spread}"
-            found.note("latency_half", own.p99_ms / under[0].p99_ms, remark)
+            remark = f"{own} against {under[0]}; p99 by round {spread_of(rounds)}"
+            found.note("latency_half", times(own, *under), remark)
             if not plan.quick:
-                found.tables.append(quarter(bench, beside, rate / 2))
+                found.tables.append(quarter(bench, beside, own.rate / 2))
     for goal, contender in (("trickle", RESOLVER), ("trickle_alo", RESOLVER_ALO)):
         if contender.name in bench.trickles:
             found.note(f"latency_{goal}", bench.trickles[contender.name])
     title = "Latency at half of the own maximum, from when an event was due (open loop)"
     notes = [
-        "Of several rounds the one with the middle p99.",
+        "Each round at half of the maximum of its minute. Of several rounds the one with the middle"
+        " p99, as many times the passthrough's where that ran beside it.",
         "late: by how much the sender itself was behind at worst; it is in the figures.",
     ]
     found.tables.insert(0, Table(title, [*COLUMNS, "p50 at 20/s"], rows, notes))
@@ -72,43 +72,59 @@ def warm(bench: Bench) -> None:
         measure(bench, contender, WARM_RATE, WARM_S, 0)
 
 
+def half_of_maximum(bench: Bench, contender: Contender) -> float:
+    """Of this minute's maximum; a quick run takes what it has measured."""
+    maximum = bench.maximum if bench.plan.quick else bench.maximum_now
+    return maximum(contender) / 2
+
+
 def in_turn(
-    bench: Bench, contenders: Sequence[Contender], rate: float, rounds: int
+    bench: Bench, contenders: Sequence[Contender], half: Callable[[], float], rounds: int = 0
 ) -> list[list[Latency]]:
-    """What each took in each round, at a steady rate after a warm-up; every other round in the
-    opposite order.
+    """Round by round, what each took at a steady rate after a warm-up; every other round in the
+    opposite order. A round asks for its rate just before: maxima swing with the machine.
 
     As many events are sent as maxima are measured with: the more is known of people, the more an
     event costs, and half of a maximum is that of the same job.
     """
-    seconds = bench.plan.events / rate
-    taken: list[list[Latency]] = [[] for _ in contenders]
+    rounds = rounds or bench.plan.rounds
+    taken: list[list[Latency]] = []
     for turn in range(rounds):
+        rate = half()
+        seconds = bench.plan.events / rate
+        warm_s = seconds * WARM_SHARE
         bench.say(f"latency at {rate:,.0f} events/s, round {turn + 1} of {rounds}")
-        order = list(enumerate(contenders))
-        for place, contender in reversed(order) if turn % 2 else order:
-            warm_s = seconds * WARM_SHARE
-            taken[place].append(measure(bench, contender, rate, seconds - warm_s, warm_s))
+        found: dict[str, Latency] = {}
+        for contender in reversed(contenders) if turn % 2 else contenders:
+            found[contender.name] = measure(bench, contender, rate, seconds - warm_s, warm_s)
+        taken.append([found[contender.name] for contender in contenders])
     return taken
 
 
 def quarter(bench: Bench, contenders: Sequence[Contender], rate: float) -> Table:
     """The resolver and the passthrough with half as much to do."""
-    taken = in_turn(bench, contenders, rate, 1)
-    pairs = zip(contenders, taken, strict=True)
-    rows = [[contender.label, *cells(middle(each))] for contender, each in pairs]
+    (taken,) = in_turn(bench, contenders, lambda: rate, rounds=1)
+    rows = [[who.label, *cells(one)] for who, one in zip(contenders, taken, strict=True)]
     return Table("Latency at a quarter of the resolver's maximum", COLUMNS, rows)
 
 
-def middle(taken: Sequence[Latency]) -> Latency:
-    """The round with the middle p99."""
-    ordered = sorted(taken, key=lambda one: one.p99_ms)
+def middle(rounds: Sequence[list[Latency]]) -> list[Latency]:
+    """The round with the middle p99, as many times that of whom it is compared with."""
+    ordered = sorted(rounds, key=lambda taken: times(*taken))
     return ordered[len(ordered) // 2]
 
 
-def spread_of(taken: Sequence[Latency]) -> str:
-    """The p99 of each round, in their order."""
-    return ", ".join(f"{one.p99_ms:,.0f}" for one in taken)
+def times(own: Latency, other: Latency | None = None) -> float:
+    """How many times another's p99 one is; the p99 itself where there is no other."""
+    return own.p99_ms / (other.p99_ms if other else 1)
+
+
+def spread_of(rounds: Sequence[list[Latency]]) -> str:
+    """The two p99 of each round and its rate, in their order."""
+    told = [
+        f"{own.p99_ms:,.0f} : {other.p99_ms:,.0f} ms at {own.rate:,.0f}/s" for own, other in rounds
+    ]
+    return ", ".join(told)
 
 
 def trickle(bench: Bench, contender: Contender) -> str:
