@@ -24,7 +24,7 @@ more than whoever reads them."""
 TICK_S, STEADY_TICK_S = 0.001, 0.010
 """How long the sender sleeps when nothing is due: what it adds to a latency at most. At a steady
 rate every tick wakes its client's thread and the broker's: with ticks of 1 ms instead of 10 the
-two cores were busy by 0.15 to 0.3 more, of which the sender's own part was 0.05.
+two cores were busy by 0.14 to 0.29 more, of which the sender's own part was 0.04 to 0.05.
 """
 STEADY_LINGER_MS = 12
 """How long an event waits for others of its partition, which is in its latency: a little more than
