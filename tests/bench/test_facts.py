@@ -9,8 +9,10 @@ from subprocess import Popen
 import pytest
 
 from bench.findings import GOALS
+from bench.latency import Latency
 from bench.outputs import Outputs, Resolved, compared, resolved
 from bench.scenarios.bursts import Counts, Course, broken, found_of
+from bench.scenarios.delays import middle
 from bench.scenarios.memory import Moment, slope_of
 from bench.scenarios.memory import found_of as memory_found
 from bench.scenarios.scaling import Group
@@ -33,6 +35,15 @@ def test_a_profile_that_differs_in_one_field_does_not_agree() -> None:
     }
 
     assert compared(final, expected) == {"right": 1, "context": 1, "first_seen": 1, "missing": 1}
+
+
+def test_the_middle_round_is_that_of_the_ratio() -> None:
+    """A slow minute makes both slow: its round is not the worst for that."""
+    p99s = [(900, 100), (800, 400), (90, 30)]
+    rounds = [[Latency(1000, 1, p99, p99, 0, 0) for p99 in both] for both in p99s]
+
+    assert middle(rounds) == rounds[2]
+    assert middle([[own] for own, _ in rounds]) == [rounds[1][0]]
 
 
 def test_peers_and_the_resolver_are_read_alike() -> None:
