@@ -136,9 +136,9 @@ class Bench:
             known.append(self.run(contender, self.raw(law)))
         return statistics.median(one.events_per_s for one in known)
 
-    def maximum_now(self, contender: Contender, law: Law = UNIFORM) -> float:
+    def maximum_now(self, contender: Contender) -> float:
         """What it is in this minute: one run's, whatever was measured before."""
-        return self.run(contender, self.raw(law)).events_per_s
+        return self.run(contender, self.raw(UNIFORM)).events_per_s
 
 
 def watch_memory(watched: Watched, seconds: float) -> tuple[int, ...]:

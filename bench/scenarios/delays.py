@@ -40,7 +40,8 @@ def latency(bench: Bench) -> Findings:
             continue
         compared = contender in (RESOLVER, RESOLVER_ALO)
         beside = [contender, ceiling] if compared else [contender]
-        rounds = in_turn(bench, beside, partial(half_of_maximum, bench, contender))
+        half = partial(half_of_maximum, bench, contender)
+        rounds = in_turn(bench, beside, half, plan.rounds)
         own, *under = middle(rounds)
         for one in under:
             rows.append([f"{ceiling.label}, same rate", *cells(one), trickle(bench, ceiling)])
@@ -79,7 +80,7 @@ def half_of_maximum(bench: Bench, contender: Contender) -> float:
 
 
 def in_turn(
-    bench: Bench, contenders: Sequence[Contender], half: Callable[[], float], rounds: int = 0
+    bench: Bench, contenders: Sequence[Contender], half: Callable[[], float], rounds: int
 ) -> list[list[Latency]]:
     """Round by round, what each took at a steady rate after a warm-up; every other round in the
     opposite order. A round asks for its rate just before: maxima swing with the machine.
@@ -87,7 +88,6 @@ def in_turn(
     As many events are sent as maxima are measured with: the more is known of people, the more an
     event costs, and half of a maximum is that of the same job.
     """
-    rounds = rounds or bench.plan.rounds
     taken: list[list[Latency]] = []
     for turn in range(rounds):
         rate = half()
@@ -103,7 +103,7 @@ def in_turn(
 
 def quarter(bench: Bench, contenders: Sequence[Contender], rate: float) -> Table:
     """The resolver and the passthrough with half as much to do."""
-    (taken,) = in_turn(bench, contenders, lambda: rate, rounds=1)
+    (taken,) = in_turn(bench, contenders, lambda: rate, 1)
     rows = [[who.label, *cells(one)] for who, one in zip(contenders, taken, strict=True)]
     return Table("Latency at a quarter of the resolver's maximum", COLUMNS, rows)
 
