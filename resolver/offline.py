@@ -19,7 +19,7 @@ from resolver.core.consent import (
 from resolver.core.events import RawEvent, Reading, Warned, read_event
 from resolver.core.profiles import Profile, project
 from resolver.core.times import OLDEST_US, instant_us
-from resolver.core.values import Contribution, Position, Record
+from resolver.core.values import Contribution, Event, Position, Record
 from resolver.destinations.spec import DestinationSpec
 from resolver.errors import BadEvent, ConfigError
 from resolver.joining import join_records, shares_of
@@ -96,29 +96,48 @@ def _opened(path: Path) -> BinaryIO:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def fold_lines(
-    lines: Iterable[Line], decoder: Decoder, reading: Reading, start_us: int
-) -> tuple[dict[str, Record], Account]:
-    """Every record the lines fold to, and the account of the lines.
+@final
+class LineReader:
+    """Reads lines that may hold anything; keeps the account of those that hold no event.
 
     A line's place is its Kafka position. Without ``receivedAt`` it counts as received at its
     ``sentAt``, else its ``timestamp``, else ``start_us``.
     """
-    batch, account = Batch(), Account()
-    warned: list[Warned] = []
-    for place, line in enumerate(lines):
-        account.lines += 1
+
+    def __init__(self, decoder: Decoder, reading: Reading, start_us: int) -> None:
+        self.decoder = decoder
+        self.reading = reading
+        self.start_us = start_us
+        self.account = Account()
+
+    def read(self, line: Line, place: int) -> Event | None:
+        """The event of a line; None where it has none: then the account says why."""
+        warned: list[Warned] = []
         try:
-            event = decoder.decode(TOPIC, line.raw, warned)
-            if event.type not in IDENTIFY:
-                account.skipped += 1
-                continue
-            position = Position(TOPIC, 0, place, _received_us(event, start_us))
-            batch.add(read_event(event, position, reading, warned))
-            account.joined += 1
+            raw = self.decoder.decode(TOPIC, line.raw, warned)
+            if raw.type not in IDENTIFY:
+                self.account.skipped += 1
+                return None
+            position = Position(TOPIC, 0, place, _received_us(raw, self.start_us))
+            event = read_event(raw, position, self.reading, warned)
         except BadEvent as fault:
-            account.bad.append(BadLine(line, fault))
-    return settle(batch, reading), account
+            self.account.bad.append(BadLine(line, fault))
+            return None
+        self.account.joined += 1
+        return event
+
+
+def fold_lines(
+    lines: Iterable[Line], decoder: Decoder, reading: Reading, start_us: int
+) -> tuple[dict[str, Record], Account]:
+    """Every record the lines fold to, and the account of the lines."""
+    batch, reader = Batch(), LineReader(decoder, reading, start_us)
+    for place, line in enumerate(lines):
+        reader.account.lines += 1
+        event = reader.read(line, place)
+        if event is not None:
+            batch.add(event)
+    return settle(batch, reading), reader.account
 
 
 def settle(batch: Batch, reading: Reading) -> dict[str, Record]:
@@ -152,6 +171,28 @@ def profiles(
         profile = project(records[key], key, audience, reading.policy)
         if profile is not None:
             yield as_line(profile, context)
+
+
+def resolve_natively(
+    native: Any,
+    lines: Iterable[Line],
+    decoder: Decoder,
+    reading: Reading,
+    start_us: int,
+    audience: Audience,
+) -> tuple[Iterator[bytes], Account]:
+    """The profiles of ``fold_lines`` as JSON, and the account; ``native`` is the class ``Lines`` of
+    ``resolver.edges._native``.
+    """
+    reader = LineReader(decoder, reading, start_us)
+    folded = native(reading=reading, start_us=start_us, audience=audience, read_line=reader.read)
+    count, joined, skipped = folded.fold(lines)
+    account = reader.account
+    account.lines = count
+    account.joined += joined
+    account.skipped += skipped
+    found = map(folded.profile, folded.settle())
+    return (line for line in found if line is not None), account
 
 
 def audience_of(settings: Settings, destination: str | None) -> Audience:

@@ -29,7 +29,7 @@ from resolver.edges.kafka_tools import (
     read_letter,
     replays,
 )
-from resolver.edges.native import NATIVE_PACKING
+from resolver.edges.native import NATIVE_LINES, NATIVE_PACKING
 from resolver.edges.redis_client import connect, connect_sentinel
 from resolver.edges.redis_store import RedisStore
 from resolver.edges.schema_files import IDENTIFY, schema_text
@@ -43,6 +43,7 @@ from resolver.offline import (
     fold_lines,
     profiles,
     read_lines,
+    resolve_natively,
     spec_of,
 )
 from resolver.offline import (
@@ -283,11 +284,13 @@ def resolve(
     settings: Settings, paths: list[Path], destination: str | None
 ) -> tuple[Iterator[bytes], Account]:
     """Final profiles as JSON lines, and the account of the input."""
+    audience, reading = audience_of(settings, destination), settings.reading()
+    lines, decoder, start_us = read_lines(paths), JsonDecoder(), time.time_ns() // 1_000
     gc.disable()  # records hold no cycles, and looking for some would take half of the time
-    reading, start_us = settings.reading(), time.time_ns() // 1_000
-    records, account = fold_lines(read_lines(paths), JsonDecoder(), reading, start_us)
+    if is_native(settings.engine, reading.policy):
+        return resolve_natively(NATIVE_LINES, lines, decoder, reading, start_us, audience)
+    records, account = fold_lines(lines, decoder, reading, start_us)
     encode = msgspec.json.Encoder().encode
-    audience = audience_of(settings, destination)
     found = profiles(records, reading, audience, msgspec.Raw)
     return (encode(one) for one in found), account
 

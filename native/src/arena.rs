@@ -60,6 +60,13 @@ impl Pairs {
     }
 }
 
+/// See `Arena::end`.
+pub struct End {
+    bytes: usize,
+    pairs: usize,
+    names: usize,
+}
+
 /// Bytes above which an arena gives its memory back instead of keeping it for the next batch.
 const KEPT_BYTES_MAX: usize = 64 << 20;
 
@@ -109,6 +116,19 @@ impl Arena {
             self.name(text.as_bytes());
         }
         self.nil = self.add(&[0xc0]);
+    }
+
+    /// Where the arena ends by now.
+    pub fn end(&self) -> End {
+        End { bytes: self.bytes.len(), pairs: self.pairs.len(), names: self.texts.len() }
+    }
+
+    /// Forgets what was added since, unless a name was: that stays for good.
+    pub fn cut_to(&mut self, end: End) {
+        if self.texts.len() == end.names {
+            self.bytes.truncate(end.bytes);
+            self.pairs.truncate(end.pairs);
+        }
     }
 
     /// Copies bytes into the arena.

@@ -10,47 +10,21 @@ mod joining;
 
 use self::emission::{Emitted, News};
 use self::joining::{Joined, Tag};
-use crate::arena::{Arena, Name, Pair, Pairs, Span, NONE};
-use crate::pack::{Malformed, Reader};
+use crate::arena::{Arena, Name};
+use crate::batch::{brought, Deltas};
+use crate::memory;
 use crate::phrases::Phrases;
-use crate::reading::{Event, Outcome, Position, Reading, Warned};
-use crate::records::{add_point, Claim, Contribution, Point, Statement, BUCKET_US};
+use crate::reading::{Outcome, Position, Reading, Received, Warned};
 use crate::state::{State, Unreadable, Words};
 use crate::targets::{error_of, no_state, resolver_error, Makers, Target};
 use crate::times::{END_US, FIRST_US};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PySet, PyString};
-use std::cmp::Ordering;
 use std::collections::HashMap;
 
 const TOMBSTONE: &str = "tombstone";
 const ANOTHER_TYPE: &str = "another_type";
-/// No number of a delta.
-const NO_DELTA: u32 = u32::MAX;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Device,
-    Person,
-}
-
-/// What a batch says about one record, and what the store has under its key.
-struct Delta {
-    key: Name,
-    kind: Kind,
-    /// The key as Python has it: what the store is asked for, and what messages lie under.
-    object: Py<PyString>,
-    caused_by: Span,
-    statements: Vec<Statement>,
-    points: Vec<Point>,
-    linked: Vec<Name>,
-    sources: Vec<(Name, Contribution)>,
-    claim: Option<Claim>,
-    /// Whether the store was asked: `stored` means something then, and None that nothing is there.
-    looked_up: bool,
-    stored: Option<State>,
-}
 
 /// Python's objects that the engine calls.
 struct Outside {
@@ -76,12 +50,7 @@ pub struct Engine {
     changelog: Option<Py<PyString>>,
     general_topics: Py<PySet>,
     words: Words,
-    deltas: Vec<Delta>,
-    /// The delta of each identifier, by its name; `NO_DELTA` of a text that has none.
-    by_name: Vec<u32>,
-    devices: Vec<usize>,
-    leads: Vec<usize>,
-    users: Vec<usize>,
+    deltas: Deltas,
     /// What was joined and waits for its swaps' replies, by the place of its chunk.
     attempts: HashMap<usize, Vec<Joined>>,
     emitted: Vec<Emitted>,
@@ -106,6 +75,7 @@ impl Engine {
         changelog_topic: Option<Py<PyString>>,
         general_topics: &Bound<PyAny>,
     ) -> PyResult<Engine> {
+        memory::keep();
         let events = py.import("resolver.core.events")?.getattr("Warned")?;
         let batches = py.import("resolver.batch")?;
         let targets: Vec<Target> =
@@ -132,11 +102,7 @@ impl Engine {
             changelog: changelog_topic,
             general_topics: topics.unbind(),
             words: Words::new(py)?,
-            deltas: Vec::new(),
-            by_name: Vec::new(),
-            devices: Vec::new(),
-            leads: Vec::new(),
-            users: Vec::new(),
+            deltas: Deltas::default(),
             attempts: HashMap::new(),
             emitted: Vec::new(),
             waiting: Vec::new(),
@@ -167,7 +133,7 @@ impl Engine {
             match self.read(py, &message, value.cast::<PyBytes>()?.as_bytes(), &mut warned)? {
                 Outcome::Event(event) => {
                     joined += 1;
-                    self.add(py, event);
+                    self.deltas.add(py, &self.arena, event);
                 }
                 Outcome::AnotherType => skipped += 1,
                 Outcome::Odd => {
@@ -180,8 +146,8 @@ impl Engine {
                     ))?;
                     if !read.is_none() {
                         joined += 1;
-                        let event = self.brought(py, &read)?;
-                        self.add(py, event);
+                        let event = brought(&mut self.arena, self.outside.pack.bind(py), &read)?;
+                        self.deltas.add(py, &self.arena, event);
                     }
                 }
             }
@@ -203,15 +169,15 @@ impl Engine {
     }
 
     fn devices(&self) -> Vec<usize> {
-        self.devices.clone()
+        self.deltas.devices.clone()
     }
 
     fn leads(&self) -> Vec<usize> {
-        self.leads.clone()
+        self.deltas.leads.clone()
     }
 
     fn users(&self) -> Vec<usize> {
-        self.users.clone()
+        self.deltas.users.clone()
     }
 
     /// The keys that must be loaded.
@@ -388,10 +354,6 @@ impl Engine {
     fn begin(&mut self) {
         self.arena.clear();
         self.deltas.clear();
-        self.by_name.clear();
-        self.devices.clear();
-        self.leads.clear();
-        self.users.clear();
         self.attempts.clear();
         self.emitted.clear();
         self.waiting.clear();
@@ -438,100 +400,9 @@ impl Engine {
             topic: topic.cast::<PyString>()?.to_str()?.as_bytes(),
             partition: message.getattr(intern!(py, "partition"))?.extract()?,
             offset: message.getattr(intern!(py, "offset"))?.extract()?,
-            timestamp_us: timestamp_ms.saturating_mul(1_000).clamp(FIRST_US, END_US - 1),
+            received: Received::At(timestamp_ms.saturating_mul(1_000).clamp(FIRST_US, END_US - 1)),
         };
         self.reading.read(py, &mut self.arena, &position, value, warned)
-    }
-
-    /// An event that the general reader has read.
-    fn brought(&mut self, py: Python, event: &Bound<PyAny>) -> PyResult<Event> {
-        let arena = &mut self.arena;
-        let mut name = |holder: &Bound<PyAny>, attribute: &str| -> PyResult<Name> {
-            let text = holder.getattr(attribute)?.cast_into::<PyString>()?;
-            Ok(arena.name(text.to_str()?.as_bytes()))
-        };
-        let (anon, identity) = (name(event, "anon")?, name(event, "identity")?);
-        let claim = name(event, "claim")?;
-        let statement = event.getattr("statement")?;
-        let restriction = name(&statement, "restriction")?;
-        let message_id = event.getattr("message_id")?.cast_into::<PyString>()?;
-        let message_id = self.arena.add(message_id.to_str()?.as_bytes());
-        let stamp = statement.getattr("stamp")?.cast_into::<PyBytes>()?;
-        let eff = crate::records::eff_of(stamp.as_bytes()).ok_or_else(|| no_state(py))?;
-        let stamp = self.arena.add(stamp.as_bytes());
-        let mut pairs = |attribute: &str| -> PyResult<_> {
-            let packed = self.outside.pack.bind(py).call1((statement.getattr(attribute)?,))?;
-            let pairs = packed_pairs(&mut self.arena, packed.cast::<PyBytes>()?.as_bytes());
-            pairs.map_err(|_| no_state(py))
-        };
-        let (traits, marks) = (pairs("traits")?, pairs("marks")?);
-        let statement = Statement { eff, stamp, restriction, traits, marks };
-        Ok(Event { anon, identity, claim, message_id, statement })
-    }
-
-    /// Joins one event into the deltas of the records it concerns.
-    fn add(&mut self, py: Python, event: Event) {
-        let statement = event.statement;
-        if event.identity == NONE {
-            let device = self.delta(py, event.anon, Kind::Device);
-            device.statements.push(statement);
-            device.caused_by = event.message_id;
-            return;
-        }
-        let person = self.delta(py, event.identity, Kind::Person);
-        person.statements.push(statement);
-        person.caused_by = event.message_id;
-        if event.anon != NONE {
-            let device = self.delta(py, event.anon, Kind::Device);
-            let bucket = statement.eff.div_euclid(BUCKET_US);
-            let point = Point { bucket, who: event.identity, eff: statement.eff };
-            add_point(&mut device.points, point);
-            if event.claim != NONE && !device.linked.contains(&event.claim) {
-                device.linked.push(event.claim);
-            }
-        }
-        if event.claim != NONE {
-            let claim = (statement.stamp, event.identity);
-            let known = self.delta(py, event.claim, Kind::Person).claim;
-            let earlier = |known| self.arena.claim_order(claim, known) == Ordering::Less;
-            if known.is_none_or(earlier) {
-                self.delta(py, event.claim, Kind::Person).claim = Some(claim);
-            }
-        }
-    }
-
-    /// The delta of a record, made when first asked for.
-    fn delta(&mut self, py: Python, key: Name, kind: Kind) -> &mut Delta {
-        if self.by_name.len() <= key as usize {
-            self.by_name.resize(self.arena.names().max(key as usize + 1), NO_DELTA);
-        }
-        let known = self.by_name[key as usize];
-        if known != NO_DELTA {
-            return &mut self.deltas[known as usize];
-        }
-        let number = self.deltas.len();
-        self.by_name[key as usize] = number as u32;
-        let text = self.arena.text(key);
-        match (kind, text.first()) {
-            (Kind::Device, _) => self.devices.push(number),
-            (Kind::Person, Some(b'u')) => self.users.push(number),
-            (Kind::Person, _) => self.leads.push(number),
-        }
-        let nothing = self.arena.part(self.arena.nil, 0, 0);
-        self.deltas.push(Delta {
-            key,
-            kind,
-            object: PyString::new(py, &String::from_utf8_lossy(text)).unbind(),
-            caused_by: nothing,
-            statements: Vec::new(),
-            points: Vec::new(),
-            linked: Vec::new(),
-            sources: Vec::new(),
-            claim: None,
-            looked_up: false,
-            stored: None,
-        });
-        &mut self.deltas[number]
     }
 
     /// What the store has under a key; None: nothing.
@@ -554,28 +425,6 @@ impl Engine {
             )),
         }
     }
-}
-
-/// The members of a map in MessagePack; contexts are bytes.
-fn packed_pairs(arena: &mut Arena, raw: &[u8]) -> Result<Pairs, Malformed> {
-    let whole = arena.add(raw);
-    let mut reader = Reader::new(raw);
-    let mut pairs = Vec::new();
-    for _ in 0..reader.map()? {
-        let (start, end) = reader.text()?;
-        let name = arena.name_at(arena.part(whole, start, end));
-        let start = reader.at;
-        let value = match reader.bytes() {
-            Ok((start, end)) => arena.shortened(&raw[start..end]),
-            Err(_) => {
-                reader.at = start;
-                reader.skip()?;
-                arena.part(whole, start, reader.at)
-            }
-        };
-        pairs.push(Pair { name, value });
-    }
-    Ok(arena.add_pairs(&pairs))
 }
 
 /// The highest sequence of an incarnation that is known to be committed; -1: none. `known` spares

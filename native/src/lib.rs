@@ -5,14 +5,16 @@
 //! other. `docs/architecture.md` says which file here corresponds to which module there.
 //!
 //! Read `engine` first. `arena` holds what a batch is made of; `reading` makes events of messages,
-//! `records` joins them, `profiles` folds them for a destination, and `state` keeps them. What is
-//! unusual is `json::Odd` and left to Python. `wire` stands apart: it packs requests to Redis.
-//! `memory` is where all of it lies.
+//! `batch` folds them, `records` joins them, `profiles` folds them for a destination, and `state`
+//! keeps them. What is unusual is `json::Odd` and left to Python. `lines` does without engine and
+//! store. `wire` stands apart: it packs requests to Redis. `memory` is where all of it lies.
 
 mod arena;
+mod batch;
 mod compact;
 mod engine;
 mod json;
+mod lines;
 mod memory;
 mod pack;
 mod phrases;
@@ -29,7 +31,7 @@ use pyo3::prelude::*;
 /// `resolver.edges._native`; `_native.pyi` says what it holds.
 #[pymodule(name = "_native")]
 fn native(module: &Bound<PyModule>) -> PyResult<()> {
-    memory::keep();
     module.add_class::<engine::Engine>()?;
+    module.add_class::<lines::Lines>()?;
     module.add_class::<wire::Packer>()
 }

@@ -133,6 +133,8 @@ impl Arena {
         if view.identified.is_empty() && view.anonymous.is_empty() {
             return None;
         }
+        self.put_in_order(&mut view.identified);
+        self.put_in_order(&mut view.anonymous);
         Some(view)
     }
 
@@ -146,7 +148,7 @@ impl Arena {
         let stated = permitted(&contribution.identified.statements, sight);
         let unstated = permitted(&contribution.anonymous.statements, sight);
         if let Some(last) = stated.last() {
-            view.identified = self.both(&view.identified, &stated);
+            view.identified.extend_from_slice(&stated);
             let address = self.after_kind(source);
             let known = view.emails.iter().position(|one| self.get(one.1) == self.get(address));
             match known {
@@ -154,9 +156,7 @@ impl Arena {
                 None => view.emails.push((last.stamp, address)),
             }
         }
-        if !unstated.is_empty() {
-            view.anonymous = self.both(&view.anonymous, &unstated);
-        }
+        view.anonymous.extend_from_slice(&unstated);
         if !stated.is_empty() || !unstated.is_empty() {
             view.merged.push(source);
         }
@@ -179,17 +179,11 @@ impl Arena {
         }
     }
 
-    /// Both in the order of their stamps; of equal ones those of the left first.
-    fn both(&self, left: &[Statement], right: &[Statement]) -> Vec<Statement> {
-        let mut both = Vec::with_capacity(left.len() + right.len());
-        both.extend_from_slice(left);
-        both.extend_from_slice(right);
-        if let (Some(last), Some(first)) = (left.last(), right.first()) {
-            if self.earlier(last, first).is_gt() {
-                both.sort_by(|one, other| self.earlier(one, other));
-            }
+    /// By their stamps; equal ones stay as they stand.
+    fn put_in_order(&self, statements: &mut [Statement]) {
+        if !statements.is_sorted_by(|one, next| self.earlier(one, next).is_le()) {
+            statements.sort_by(|one, other| self.earlier(one, other));
         }
-        both
     }
 
     fn project_person(&mut self, person: &Person, key: Name, sight: &dyn Sight) -> Option<Profile> {
@@ -197,7 +191,8 @@ impl Arena {
         let mut traits = self.folded(&view.anonymous, &view.identified);
         self.derive_email(&mut traits, &view);
         let mut profile = Profile::new(key, self.sorted(traits));
-        let statements = self.both(&view.anonymous, &view.identified);
+        let mut statements = [view.anonymous, view.identified].concat();
+        self.put_in_order(&mut statements);
         let devices = self.fold_marks(&statements, &mut profile);
         let latest = devices.iter().max_by(|one, other| {
             let stamps = self.get(one.1).cmp(self.get(other.1));
@@ -310,14 +305,9 @@ impl Arena {
                 }
                 let (span, text) = (self.span_of(one.name), self.text(one.name));
                 if text.first() == Some(&b'a') {
-                    match devices.iter_mut().find(|known| known.0 == one.name) {
-                        Some(known) => known.2 = statement.stamp,
-                        None => {
-                            let kind = text.len().min(b"aanon:".len());
-                            let anon = self.part(span, kind, text.len());
-                            devices.push((one.name, anon, statement.stamp));
-                        }
-                    }
+                    let kind = text.len().min(b"aanon:".len());
+                    let anon = self.part(span, kind, text.len());
+                    devices.push((one.name, anon, statement.stamp));
                 } else if text.first() == Some(&b'i') {
                     let key = self.part(span, 1, text.len());
                     let key = self.name_at(key);
@@ -327,6 +317,14 @@ impl Arena {
             }
         }
         profile.context = profile.context.and_then(|short| self.lengthened(short));
+        devices.sort_by_key(|one| one.0);
+        devices.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                kept.2 = later.2;
+            }
+            same
+        });
         devices.into_iter().map(|(_, anon, stamp)| (anon, stamp)).collect()
     }
 
@@ -356,27 +354,14 @@ impl Arena {
         let id = self.text(profile.id);
         out.extend(b"{\"type\":\"identify\",\"timestamp\":");
         write_instant(out, profile.last_seen);
-        out.extend(b",\"userId\":");
-        match id.first() {
-            Some(b'u' | b'e') => json::write_text(out, self.get(self.after_kind(profile.id))),
-            _ => out.extend(b"null"),
-        }
+        self.write_user_id(out, profile.id);
         out.extend(b",\"anonymousId\":");
         match profile.anonymous_id {
             Some(anon) => json::write_text(out, self.get(anon)),
             None => out.extend(b"null"),
         }
-        out.extend(b",\"traits\":{");
-        for (place, one) in profile.traits.iter().enumerate() {
-            if place > 0 {
-                out.push(b',');
-            }
-            json::write_text(out, self.text(one.name));
-            out.push(b':');
-            json::write_packed(out, self.get(one.value))?;
-        }
-        out.extend(b"},\"context\":");
-        out.extend_from_slice(profile.context.map_or(b"{}", |context| self.get(context)));
+        self.write_traits(out, profile)?;
+        self.write_context(out, profile);
         out.extend(b",\"integrations\":{");
         json::write_text(out, envelope.name.as_bytes());
         out.push(b':');
@@ -388,16 +373,58 @@ impl Arena {
         }
         out.extend(b"},\"profile\":{\"id\":");
         json::write_text(out, id);
-        out.extend(b",\"firstSeenAt\":");
-        write_instant(out, profile.first_seen);
-        out.extend(b",\"lastSeenAt\":");
-        write_instant(out, profile.last_seen);
+        write_seen(out, profile);
+        self.write_others(out, profile);
+        out.extend(b"}}");
+        Ok(())
+    }
+
+    /// The profile as `resolver resolve` prints it: `resolver.offline.as_line`.
+    pub fn write_line(&self, out: &mut Vec<u8>, profile: &Profile) -> Result<(), Malformed> {
+        out.extend(b"{\"profileId\":");
+        json::write_text(out, self.text(profile.id));
+        self.write_user_id(out, profile.id);
+        self.write_others(out, profile);
+        self.write_traits(out, profile)?;
+        write_seen(out, profile);
+        self.write_context(out, profile);
+        out.push(b'}');
+        Ok(())
+    }
+
+    fn write_user_id(&self, out: &mut Vec<u8>, id: Name) {
+        out.extend(b",\"userId\":");
+        match self.text(id).first() {
+            Some(b'u' | b'e') => json::write_text(out, self.get(self.after_kind(id))),
+            _ => out.extend(b"null"),
+        }
+    }
+
+    fn write_traits(&self, out: &mut Vec<u8>, profile: &Profile) -> Result<(), Malformed> {
+        out.extend(b",\"traits\":{");
+        for (place, one) in profile.traits.iter().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            json::write_text(out, self.text(one.name));
+            out.push(b':');
+            json::write_packed(out, self.get(one.value))?;
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    fn write_context(&self, out: &mut Vec<u8>, profile: &Profile) {
+        out.extend(b",\"context\":");
+        out.extend_from_slice(profile.context.map_or(b"{}", |context| self.get(context)));
+    }
+
+    /// The other identifiers: every anonymousId and address.
+    fn write_others(&self, out: &mut Vec<u8>, profile: &Profile) {
         out.extend(b",\"anonymousIds\":");
         json::write_texts(out, profile.anonymous_ids.iter().map(|one| self.get(*one)));
         out.extend(b",\"emails\":");
         json::write_texts(out, profile.emails.iter().map(|one| self.get(*one)));
-        out.extend(b"}}");
-        Ok(())
     }
 
     /// The message: the stable part with the revision spliced in before its last two braces.
@@ -448,6 +475,13 @@ impl Envelope {
     fn has_key(&self, key: &[u8]) -> bool {
         self.keys.iter().any(|one| one.as_bytes() == key)
     }
+}
+
+fn write_seen(out: &mut Vec<u8>, profile: &Profile) {
+    out.extend(b",\"firstSeenAt\":");
+    write_instant(out, profile.first_seen);
+    out.extend(b",\"lastSeenAt\":");
+    write_instant(out, profile.last_seen);
 }
 
 /// An instant as text; null where there is none, or none that the calendar holds.

@@ -59,7 +59,15 @@ pub struct Position<'a> {
     pub topic: &'a [u8],
     pub partition: u32,
     pub offset: i64,
-    pub timestamp_us: i64,
+    pub received: Received,
+}
+
+/// When an event was received that does not say so itself: at an instant, or when it was sent, else
+/// when it happened, else at an instant.
+#[derive(Clone, Copy)]
+pub enum Received {
+    At(i64),
+    WhenSent { else_us: i64 },
 }
 
 /// What a message is: an event, one of another type, or one that needs a closer look.
@@ -307,7 +315,7 @@ impl Reading {
         if members.context_traits.is_some_and(|one| one != b"{}") {
             return Ok(None);
         }
-        let Some(times) = self.effective_time(members, position.timestamp_us) else {
+        let Some(times) = self.effective_time(members, position.received) else {
             return Ok(None);
         };
         let Some(restriction) = self.restriction(py, arena, members.integrations)? else {
@@ -423,10 +431,14 @@ impl Reading {
     }
 
     /// `resolver.core.events.effective_time`, without the times that it would warn of.
-    fn effective_time(&self, members: &Members, record_us: i64) -> Option<Times> {
-        let recv = match members.received_at {
-            Some(raw) => instant(raw)?,
-            None => record_us,
+    fn effective_time(&self, members: &Members, received: Received) -> Option<Times> {
+        let recv = match (members.received_at, received) {
+            (Some(raw), _) => instant(raw)?,
+            (None, Received::At(instant_us)) => instant_us,
+            (None, Received::WhenSent { else_us }) => match members.sent_at.or(members.timestamp) {
+                Some(raw) => instant(raw)?,
+                None => else_us,
+            },
         };
         let original = match members.original_timestamp {
             Some(raw) => Some(instant(raw)?),
@@ -585,8 +597,6 @@ impl Reading {
     }
 }
 
-/// When it happened and when it was received; `ahead` where the clock was so far ahead that it is
-/// worth a warning.
 /// Every literal of a `resolver.core.identifiers.IllegalValues`, lower-cased there.
 fn listed_in(illegal: &Bound<PyAny>) -> PyResult<HashSet<Vec<u8>, RandomState>> {
     let mut listed = HashSet::default();
@@ -598,6 +608,8 @@ fn listed_in(illegal: &Bound<PyAny>) -> PyResult<HashSet<Vec<u8>, RandomState>> 
     Ok(listed)
 }
 
+/// When it happened and when it was received; `ahead` where the clock was so far ahead that it is
+/// worth a warning.
 struct Times {
     eff: i64,
     recv: i64,

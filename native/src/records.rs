@@ -6,6 +6,8 @@
 
 use crate::arena::{Arena, Name, Pair, Pairs, Span, Taken, NONE, SEEN};
 use crate::pack;
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 use std::cmp::Ordering;
 
 /// Added to instants in stamps, so that they compare as unsigned numbers.
@@ -338,6 +340,30 @@ impl Arena {
         first
     }
 
+    /// The join of what is known with what is said, and what it changed. Of a person every part
+    /// counts as changed or none: only devices are asked for more.
+    pub fn join_records(&mut self, known: Option<&Record>, said: &Record) -> (Record, Changes) {
+        let everything = Changes { statements: true, points: true, linked: true };
+        match (known, said) {
+            (Some(Record::Device(old)), Record::Device(new)) => {
+                let (joined, changes) = self.join_devices(old, new);
+                (Record::Device(joined), changes)
+            }
+            (_, Record::Device(new)) => {
+                let (joined, changes) = self.join_devices(&Device::default(), new);
+                (Record::Device(joined), changes)
+            }
+            (Some(Record::Person(old)), Record::Person(new)) => match self.join_people(old, new) {
+                Some(joined) => (Record::Person(joined), everything),
+                None => (Record::Person(old.clone()), Changes::default()),
+            },
+            (_, Record::Person(new)) => {
+                let joined = self.join_people(&Person::default(), new);
+                (Record::Person(joined.unwrap_or_default()), everything)
+            }
+        }
+    }
+
     /// Everything both layers say; None where the right one adds nothing to the left.
     pub fn join_layers(&mut self, left: &Layer, right: &Layer) -> Option<Layer> {
         if right.is_empty() {
@@ -410,21 +436,19 @@ impl Arena {
 
     /// The earliest point per bucket and identifier, bounded; None where nothing is new.
     fn join_points(&self, left: &[Point], right: &[Point]) -> Option<Vec<Point>> {
-        let mut points = left.to_vec();
-        for &one in right {
-            add_point(&mut points, one);
-        }
-        if points == left {
-            return None;
-        }
+        let mut points = [left, right].concat();
         self.sort_points(&mut points);
+        points.dedup_by(|later, kept| {
+            let same = (later.bucket, later.who) == (kept.bucket, kept.who);
+            if same {
+                kept.eff = kept.eff.min(later.eff);
+            }
+            same
+        });
         if points.len() > POINTS_MAX {
             points = bound_points(&points);
-            if points == left {
-                return None;
-            }
         }
-        Some(points)
+        (points != left).then_some(points)
     }
 
     /// In the order of Python's keys, (bucket, identifier).
@@ -526,21 +550,10 @@ impl Arena {
     /// The only identifier ever stated on a device, leads that a user stated there left out; else
     /// `NONE`.
     fn sole_owner(&self, device: &Device) -> Name {
-        let mut bound: Vec<Name> = Vec::new();
-        for point in &device.points {
-            if !bound.contains(&point.who) {
-                bound.push(point.who);
-            }
-        }
-        if bound.len() > 1 {
-            let is_lead = |who: Name| self.text(who).starts_with(b"email:");
-            bound.retain(|&who| !(is_lead(who) && device.linked.contains(&who)));
-        }
-        if bound.len() == 1 {
-            bound[0]
-        } else {
-            NONE
-        }
+        let is_linked =
+            |who: Name| self.text(who).starts_with(b"email:") && device.linked.contains(&who);
+        let stated = || device.points.iter().map(|point| point.who);
+        only(stated()).or_else(|| only(stated().filter(|&who| !is_linked(who)))).unwrap_or(NONE)
     }
 
     /// The writes that are nobody's: the profile `anon:a` itself.
@@ -637,12 +650,13 @@ pub fn is_claimed(device: &Device) -> bool {
     }
 }
 
-/// Whether `after` is `before` with points that are all later than every one of them.
+/// Whether `after` is `before` with points that are all later than every one of them; both are in
+/// order.
 fn adds_later(before: &[Point], after: &[Point]) -> bool {
     let latest = before.iter().map(|point| point.eff).max();
     let mut kept = 0;
     for point in after {
-        if before.contains(point) {
+        if before.get(kept) == Some(point) {
             kept += 1;
         } else if Some(point.eff) <= latest {
             return false;
@@ -660,16 +674,19 @@ pub fn add_point(points: &mut Vec<Point>, point: Point) {
     }
 }
 
+/// The name that all of these are; None of none.
+fn only(mut names: impl Iterator<Item = Name>) -> Option<Name> {
+    let first = names.next()?;
+    names.all(|one| one == first).then_some(first)
+}
+
 /// The POINTS_MAX latest points and every identifier's first, of sorted ones.
 fn bound_points(ordered: &[Point]) -> Vec<Point> {
     let late = ordered.len().saturating_sub(POINTS_MAX);
-    let mut met: Vec<Name> = Vec::new();
+    let mut met: HashSet<Name, RandomState> = HashSet::default();
     let mut kept = Vec::new();
     for (place, point) in ordered.iter().enumerate() {
-        let first = !met.contains(&point.who);
-        if first {
-            met.push(point.who);
-        }
+        let first = met.insert(point.who);
         if first || place >= late {
             kept.push(*point);
         }

@@ -29,9 +29,32 @@ pub struct Target {
 }
 
 /// What an audience may see, by the numbers of restrictions: None where nobody has asked yet.
-/// Whoever folds for it has had `Target::look` ask before; what was not asked is not shown.
+/// Whoever folds for it has had `look` ask before; what was not asked is not shown.
 #[derive(Default)]
 pub struct Sights(Vec<Option<bool>>);
+
+impl Sights {
+    /// Asks a `resolver.core.consent.Audience` what is not known of these restrictions.
+    pub fn look(
+        &mut self,
+        audience: &Bound<PyAny>,
+        arena: &Arena,
+        restrictions: &[Name],
+    ) -> PyResult<()> {
+        for &one in restrictions {
+            let place = one as usize;
+            if self.0.len() <= place {
+                self.0.resize(place + 1, None);
+            }
+            if self.0[place].is_none() {
+                let text = String::from_utf8_lossy(arena.text(one));
+                let may = audience.call_method1("may_see", (text.as_ref(),))?;
+                self.0[place] = Some(may.extract()?);
+            }
+        }
+        Ok(())
+    }
+}
 
 impl Sight for Sights {
     fn may_see(&self, restriction: Name) -> bool {
@@ -187,18 +210,7 @@ impl Target {
 
     /// Learns whether these restrictions may be seen; afterwards `sights` knows.
     pub fn look(&mut self, py: Python, arena: &Arena, restrictions: &[Name]) -> PyResult<()> {
-        for &one in restrictions {
-            let place = one as usize;
-            if self.sights.0.len() <= place {
-                self.sights.0.resize(place + 1, None);
-            }
-            if self.sights.0[place].is_none() {
-                let text = String::from_utf8_lossy(arena.text(one));
-                let may = self.audience.bind(py).call_method1("may_see", (text.as_ref(),))?;
-                self.sights.0[place] = Some(may.extract()?);
-            }
-        }
-        Ok(())
+        self.sights.look(self.audience.bind(py), arena, restrictions)
     }
 
     /// What a digest covers of a profile's payload; None where the destination does not take it.

@@ -168,13 +168,15 @@ class View:
 
 def _view(person: Person, identifier: str, audience: Audience) -> View | None:
     own = audience.permitted(person.own.statements)
-    view = View(own, [])
+    view = View(own.copy(), [])
     if own and identifier.startswith(EMAIL):
         view.emails[identifier[len(EMAIL) :]] = own[-1].stamp
     for source, contribution in person.sources.items():
         _add_source(view, source, contribution, audience)
     if not view.identified and not view.anonymous:
         return None
+    view.identified.sort(key=stamp_of_statement)
+    view.anonymous.sort(key=stamp_of_statement)
     return view
 
 
@@ -182,26 +184,14 @@ def _add_source(view: View, source: str, contribution: Contribution, audience: A
     stated = audience.permitted(contribution.identified.statements)
     unstated = audience.permitted(contribution.anonymous.statements)
     if stated:
-        view.identified = _merged(view.identified, stated)
+        view.identified += stated
         view.emails[source[len(EMAIL) :]] = stated[-1].stamp
-    if unstated:
-        view.anonymous = _merged(view.anonymous, unstated)
+    view.anonymous += unstated
     if stated or unstated:
         view.merged.append(source)
     if source[0] == EMAIL[0]:
         through = {mark[1:] for one in unstated for mark in one.marks if mark[0] == DEVICE}
         view.merged.extend(sorted(through))
-
-
-def _merged(left: list[Statement], right: list[Statement]) -> list[Statement]:
-    """Both in order of their stamps; of equal ones those of the left first."""
-    if not left:
-        return right
-    if not right:
-        return left
-    if left[-1].stamp <= right[0].stamp:
-        return left + right
-    return sorted(left + right, key=stamp_of_statement)
 
 
 def _project_person(
@@ -211,7 +201,8 @@ def _project_person(
     if view is None:
         return None
     profile = Profile(identifier, _traits_of(view, policy))
-    devices = _fold_marks(_merged(view.anonymous, view.identified), profile)
+    statements = sorted(view.anonymous + view.identified, key=stamp_of_statement)
+    devices = _fold_marks(statements, profile)
     profile.anonymous_ids = sorted(devices) if len(devices) > 1 else list(devices)
     if len(devices) == 1:
         profile.anonymous_id = profile.anonymous_ids[0]

@@ -1,8 +1,11 @@
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from resolver.batch import Batch
+from resolver.core.consent import Audience
 from resolver.core.events import Reading
+from resolver.core.values import Event
 from resolver.joining import Tag, Target
+from resolver.offline import Line
 from resolver.ports import Decoder, Message, Sink, Stored, Swap
 
 class Engine:
@@ -31,6 +34,19 @@ class Engine:
     def watched(self) -> tuple[list[str], list[int]]: ...
     def emit_again(self, moved: Sequence[int], stored: Sequence[Stored]) -> None: ...
     def count_outputs(self, batch: Batch) -> None: ...
+
+class Lines:
+    def __init__(
+        self,
+        *,
+        reading: Reading,
+        start_us: int,
+        audience: Audience,
+        read_line: Callable[[Line, int], Event | None],
+    ) -> None: ...
+    def fold(self, lines: Iterable[Line]) -> tuple[int, int, int]: ...
+    def settle(self) -> list[int]: ...
+    def profile(self, number: int) -> bytes | None: ...
 
 class Packer:
     def __init__(self, homes: list[str]) -> None: ...

@@ -2,8 +2,9 @@
 //! `resolver.emission`.
 
 use super::joining::{Joined, Output};
-use super::{Engine, Kind};
+use super::Engine;
 use crate::arena::Name;
+use crate::batch::Kind;
 use crate::profiles::{Revision, Shown};
 use crate::state::State;
 use crate::targets::{restrictions_of, Seen};
@@ -46,14 +47,14 @@ impl Engine {
             (delta.key, delta.caused_by)
         };
         for (receiver, contribution) in deliveries {
-            let person = self.delta(py, receiver, Kind::Person);
+            let person = self.deltas.of(py, &self.arena, receiver, Kind::Person);
             match person.sources.iter_mut().find(|known| known.0 == source) {
                 Some(known) => known.1 = contribution,
                 None => person.sources.push((source, contribution)),
             }
             let person = person.caused_by;
             if self.arena.get(person).is_empty() {
-                self.delta(py, receiver, Kind::Person).caused_by = caused_by;
+                self.deltas.of(py, &self.arena, receiver, Kind::Person).caused_by = caused_by;
             }
         }
         Ok(())

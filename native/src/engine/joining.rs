@@ -1,12 +1,10 @@
 //! One record's step: join what a batch says into it, and decide what follows. In Python:
 //! `resolver.joining`.
 
-use super::{Engine, Kind};
+use super::Engine;
 use crate::arena::{Name, Span};
 use crate::profiles::Sight;
-use crate::records::{
-    is_claimed, keeps_owners, Changes, Contribution, Device, Layer, Person, Record, Share,
-};
+use crate::records::{is_claimed, keeps_owners, Contribution, Layer, Record, Share};
 use crate::state::State;
 use crate::targets::{restrictions_of, Seen, Stable};
 use pyo3::prelude::*;
@@ -38,22 +36,6 @@ pub(super) struct Tag {
 }
 
 impl Engine {
-    /// What the batch says of a record, as a record.
-    pub(super) fn said(&mut self, delta: usize) -> Record {
-        let statements = self.deltas[delta].statements.clone();
-        if self.deltas[delta].kind == Kind::Device {
-            let statements = self.arena.in_order(statements);
-            let mut points = self.deltas[delta].points.clone();
-            self.arena.sort_points(&mut points);
-            let linked = self.deltas[delta].linked.clone();
-            return Record::Device(Device { statements, points, linked });
-        }
-        let own =
-            if statements.is_empty() { Layer::default() } else { self.arena.layer_of(statements) };
-        let delta = &self.deltas[delta];
-        Record::Person(Person { own, sources: delta.sources.clone(), claim: delta.claim })
-    }
-
     /// The next state; None if nothing changes and all outputs are known to be committed. Takes the
     /// stored state out of the delta: if the swap is lost, its reply puts what is there instead.
     pub(super) fn join(
@@ -63,10 +45,11 @@ impl Engine {
         settled: bool,
         tag: &Tag,
     ) -> PyResult<Option<Joined>> {
-        let said = self.said(delta);
+        let said = self.deltas.said(&mut self.arena, delta);
         let before = self.deltas[delta].stored.take();
         let key = self.deltas[delta].key;
-        let (record, changes) = self.join_records(before.as_ref(), &said);
+        let known = before.as_ref().map(|old| &old.record);
+        let (record, changes) = self.arena.join_records(known, &said);
         if settled && !changes.any() && before.is_some() {
             return Ok(None);
         }
@@ -96,36 +79,6 @@ impl Engine {
         self.arena.encode(&joined.state, &mut raw, &self.words);
         joined.raw = PyBytes::new(py, &raw).unbind();
         Ok(Some(joined))
-    }
-
-    /// The join of what is stored with what is said, and what it changed. Of a person every part
-    /// counts as changed or none: only devices are asked for more.
-    pub(super) fn join_records(
-        &mut self,
-        before: Option<&State>,
-        said: &Record,
-    ) -> (Record, Changes) {
-        let everything = Changes { statements: true, points: true, linked: true };
-        match (before.map(|old| &old.record), said) {
-            (Some(Record::Device(old)), Record::Device(new)) => {
-                let (joined, changes) = self.arena.join_devices(old, new);
-                (Record::Device(joined), changes)
-            }
-            (_, Record::Device(new)) => {
-                let (joined, changes) = self.arena.join_devices(&Device::default(), new);
-                (Record::Device(joined), changes)
-            }
-            (Some(Record::Person(old)), Record::Person(new)) => {
-                match self.arena.join_people(old, new) {
-                    Some(joined) => (Record::Person(joined), everything),
-                    None => (Record::Person(old.clone()), Changes::default()),
-                }
-            }
-            (_, Record::Person(new)) => {
-                let joined = self.arena.join_people(&Person::default(), new);
-                (Record::Person(joined.unwrap_or_default()), everything)
-            }
-        }
     }
 
     /// Whose contribution changed, with what is still under way from before.
