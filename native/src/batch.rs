@@ -38,7 +38,7 @@ pub struct Delta {
     pub claim: Option<Claim>,
     /// Whether the store was asked: `stored` means something then, and None that nothing is there.
     pub looked_up: bool,
-    pub stored: Option<State>,
+    pub stored: Option<Box<State>>,
 }
 
 /// The deltas of a batch, by their numbers, in the order in which their records came up.
@@ -80,12 +80,12 @@ impl Deltas {
         let statement = event.statement;
         if event.identity == NONE {
             let device = self.of(py, arena, event.anon, Kind::Device);
-            device.statements.push(statement);
+            push(&mut device.statements, statement);
             device.caused_by = event.message_id;
             return;
         }
         let person = self.of(py, arena, event.identity, Kind::Person);
-        person.statements.push(statement);
+        push(&mut person.statements, statement);
         person.caused_by = event.message_id;
         if event.anon != NONE {
             let device = self.of(py, arena, event.anon, Kind::Device);
@@ -158,6 +158,14 @@ impl Deltas {
         let own = if statements.is_empty() { Layer::default() } else { arena.layer_of(statements) };
         Record::Person(Person { own, sources: delta.sources.clone(), claim: delta.claim })
     }
+}
+
+/// Of most records a batch says one thing: room for four would be most of what a delta takes.
+fn push(statements: &mut Vec<Statement>, statement: Statement) {
+    if statements.is_empty() {
+        statements.reserve_exact(1);
+    }
+    statements.push(statement);
 }
 
 /// An event that the general reader has read; `pack` is `msgspec.msgpack.encode`.

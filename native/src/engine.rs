@@ -406,14 +406,19 @@ impl Engine {
     }
 
     /// What the store has under a key; None: nothing.
-    fn decoded(&mut self, py: Python, key: Name, stored: &Bound<PyAny>) -> PyResult<Option<State>> {
+    fn decoded(
+        &mut self,
+        py: Python,
+        key: Name,
+        stored: &Bound<PyAny>,
+    ) -> PyResult<Option<Box<State>>> {
         let version: i64 = stored.getattr(intern!(py, "version"))?.extract()?;
         if version == 0 {
             return Ok(None);
         }
         let raw = stored.getattr(intern!(py, "state"))?.cast_into::<PyBytes>()?;
         match self.arena.decode(key, version, raw.as_bytes(), &self.words) {
-            Ok(state) => Ok(Some(state)),
+            Ok(state) => Ok(Some(Box::new(state))),
             Err(Unreadable::NoState) => Err(no_state(py)),
             Err(Unreadable::Schema(found)) => Err(resolver_error(
                 py,

@@ -92,8 +92,8 @@ impl Lines {
         Ok((count, joined, skipped))
     }
 
-    /// Delivers contributions, once all lines are read. Returns what each record is known by here,
-    /// in the order of their identifiers.
+    /// Delivers contributions, once all lines are read. Returns what each record that may be a
+    /// profile is known by here, in the order of their identifiers.
     fn settle(&mut self, py: Python) -> Vec<usize> {
         for number in self.deltas.devices.clone() {
             self.settle_one(py, number);
@@ -105,6 +105,10 @@ impl Lines {
             self.settle_one(py, number);
         }
         let mut numbers: Vec<usize> = (0..self.records.len()).collect();
+        numbers.retain(|&number| {
+            let record = self.records[number].as_ref();
+            record.is_some_and(|one| !self.arena.is_hidden(one, self.deltas[number].key))
+        });
         let text = |number: usize| self.arena.text(self.deltas[number].key);
         numbers.sort_by(|&one, &other| text(one).cmp(text(other)));
         numbers

@@ -556,6 +556,16 @@ impl Arena {
         only(stated()).or_else(|| only(stated().filter(|&who| !is_linked(who)))).unwrap_or(NONE)
     }
 
+    /// Whether the record is nobody's profile for sure, so that folding it can be spared.
+    pub fn is_hidden(&self, record: &Record, key: Name) -> bool {
+        match record {
+            Record::Device(device) => is_claimed(device),
+            Record::Person(person) => {
+                person.claim.is_some() && self.text(key).starts_with(b"email:")
+            }
+        }
+    }
+
     /// The writes that are nobody's: the profile `anon:a` itself.
     pub fn unowned(&self, device: &Device) -> Vec<Statement> {
         let mut owned = self.owned(device);
@@ -643,7 +653,7 @@ pub fn keeps_owners(before: &Device, after: &Device, changes: Changes) -> bool {
 }
 
 /// Whether a login at or after the last statement claims whatever no earlier one does.
-pub fn is_claimed(device: &Device) -> bool {
+fn is_claimed(device: &Device) -> bool {
     match device.statements.last() {
         None => true,
         Some(last) => device.points.iter().any(|point| point.eff >= last.eff),

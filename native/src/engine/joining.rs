@@ -4,7 +4,7 @@
 use super::Engine;
 use crate::arena::{Name, Span};
 use crate::profiles::Sight;
-use crate::records::{is_claimed, keeps_owners, Contribution, Layer, Record, Share};
+use crate::records::{keeps_owners, Contribution, Layer, Record, Share};
 use crate::state::State;
 use crate::targets::{restrictions_of, Seen, Stable};
 use pyo3::prelude::*;
@@ -20,7 +20,7 @@ pub(super) struct Output {
 /// A record's next state with what its swap entails.
 pub(super) struct Joined {
     pub(super) delta: usize,
-    pub(super) before: Option<State>,
+    pub(super) before: Option<Box<State>>,
     pub(super) settled: bool,
     pub(super) state: State,
     pub(super) raw: Py<PyBytes>,
@@ -64,7 +64,7 @@ impl Engine {
         let mut outbox = Vec::new();
         if !settled || !keeps {
             shares = self.arena.shares_of(&record, key);
-            outbox = self.outbox(key, before.as_ref(), &shares, settled);
+            outbox = self.outbox(key, before.as_deref(), &shares, settled);
         }
         let deliveries =
             outbox.iter().map(|&receiver| (receiver, share_of(&shares, receiver, version)));
@@ -120,13 +120,7 @@ impl Engine {
     /// Sets what must be emitted, and the digest of what each destination is shown.
     pub(super) fn show(&mut self, py: Python, key: Name, joined: &mut Joined) -> PyResult<()> {
         let before: &[(Name, Span)] = joined.before.as_ref().map_or(&[], |old| &old.shown);
-        let is_hidden = match &joined.state.record {
-            Record::Device(device) => is_claimed(device),
-            Record::Person(lead) => {
-                lead.claim.is_some() && self.arena.text(key).starts_with(b"email:")
-            }
-        };
-        let outputs = if !is_hidden {
+        let outputs = if !self.arena.is_hidden(&joined.state.record, key) {
             self.project_all(py, key, &joined.state.record)?
         } else if before.is_empty() {
             Vec::new()
