@@ -36,10 +36,20 @@ class Target:
     """A destination, compiled: who reads it, where it goes, how its payloads are made, whether it
     is told who became part of a profile, and whether it gets alias events of that. One that takes
     profiles just as they are has an ``envelope``: what its messages call it, and the keys of the
-    options that are for it.
+    options that are for it. One that takes them in a form that can be said as data has that as a
+    ``recipe``; its formatter does the same.
     """
 
-    __slots__ = ("announces", "audience", "envelope", "formatter", "name", "tells_merged", "topic")
+    __slots__ = (
+        "announces",
+        "audience",
+        "envelope",
+        "formatter",
+        "name",
+        "recipe",
+        "tells_merged",
+        "topic",
+    )
 
     def __init__(
         self,
@@ -51,6 +61,7 @@ class Target:
         announces: bool = False,
         tells_merged: bool = True,
         envelope: Envelope | None = None,
+        recipe: object = None,
     ) -> None:
         self.name = name
         self.topic = topic
@@ -59,6 +70,7 @@ class Target:
         self.announces = announces
         self.tells_merged = tells_merged
         self.envelope = envelope
+        self.recipe = recipe
 
 
 @final

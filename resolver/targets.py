@@ -19,6 +19,7 @@ from resolver.destinations.contract import PayloadContract
 from resolver.destinations.explain import Explained as Explained
 from resolver.destinations.explain import explain
 from resolver.destinations.presets import preset_names as preset_names
+from resolver.destinations.recipe import recipe_of
 from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec
 from resolver.destinations.vocabulary import Format, OnMerge, Reason
@@ -53,15 +54,18 @@ def build_target(
     spec: DestinationSpec, registry: "SchemaRegistry | None" = None, watch: Watch | None = None
 ) -> Target:
     """One destination, compiled."""
-    formatter = build_formatter(spec, registry, watch)
+    shape = Shape(spec)
+    if watch is not None:
+        watch(spec.name, shape.left_out)
     return Target(
         spec.name,
         spec.topic,
         spec.audience(),
-        formatter,
+        _formatter(shape, registry),
         announces=spec.on_merge is OnMerge.ALIAS,
         tells_merged=spec.on_merge is not OnMerge.TOMBSTONE,
         envelope=envelope_of(spec),
+        recipe=recipe_of(spec, shape),
     )
 
 
@@ -72,13 +76,13 @@ def envelope_of(spec: DestinationSpec) -> Envelope | None:
     return (spec.name, spec.keys) if spec.differs_only_in(OF_NO_MESSAGE) else None
 
 
-def build_formatter(
-    spec: DestinationSpec, registry: "SchemaRegistry | None", watch: Watch | None = None
-) -> Formatter:
+def build_formatter(spec: DestinationSpec, registry: "SchemaRegistry | None") -> Formatter:
     """The destination's payloads in its format."""
-    shape = Shape(spec)
-    if watch is not None:
-        watch(spec.name, shape.left_out)
+    return _formatter(Shape(spec), registry)
+
+
+def _formatter(shape: Shape, registry: "SchemaRegistry | None") -> Formatter:
+    spec = shape.spec
     if spec.format is Format.JSON:
         ample_bytes = shape.ample_bytes
         return JsonFormatter(

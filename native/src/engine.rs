@@ -333,9 +333,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Counts in the account what was emitted, and what was passed over.
+    /// Counts in the account what was emitted, and what was passed over; tells forms what they left
+    /// out.
     fn count_outputs(&mut self, batch: &Bound<PyAny>) -> PyResult<()> {
         let py = batch.py();
+        for form in self.targets.iter_mut().filter_map(|target| target.form.as_mut()) {
+            form.tell_left_out(py)?;
+        }
         let emitted = batch.getattr("emitted")?;
         for (target, &sent) in self.targets.iter().zip(&self.sent) {
             count_in(&emitted, PyString::new(py, &target.name).as_any(), sent)?;

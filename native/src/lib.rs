@@ -13,6 +13,7 @@ mod arena;
 mod batch;
 mod compact;
 mod engine;
+mod forms;
 mod json;
 mod lines;
 mod memory;

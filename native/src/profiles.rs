@@ -351,17 +351,34 @@ impl Arena {
         profile: &Profile,
         envelope: &Envelope,
     ) -> Result<(), Malformed> {
-        let id = self.text(profile.id);
+        let user_id = self.user_id_of(profile.id);
+        let shaped = Shaped { user_id, traits: None, context: true, identity: None, emails: true };
+        self.write_payload(out, profile, envelope, &shaped)
+    }
+
+    /// The same in a destination's own form.
+    pub fn write_payload(
+        &self,
+        out: &mut Vec<u8>,
+        profile: &Profile,
+        envelope: &Envelope,
+        shaped: &Shaped,
+    ) -> Result<(), Malformed> {
         out.extend(b"{\"type\":\"identify\",\"timestamp\":");
         write_instant(out, profile.last_seen);
-        self.write_user_id(out, profile.id);
+        out.extend(b",\"userId\":");
+        self.write_id(out, shaped.user_id);
         out.extend(b",\"anonymousId\":");
-        match profile.anonymous_id {
-            Some(anon) => json::write_text(out, self.get(anon)),
-            None => out.extend(b"null"),
+        self.write_id(out, profile.anonymous_id);
+        match shaped.traits {
+            None => self.write_traits(out, profile)?,
+            Some(members) => write_members(out, b",\"traits\":{", members),
         }
-        self.write_traits(out, profile)?;
-        self.write_context(out, profile);
+        if shaped.context {
+            self.write_context(out, profile);
+        } else {
+            out.extend(b",\"context\":{}");
+        }
         out.extend(b",\"integrations\":{");
         json::write_text(out, envelope.name.as_bytes());
         out.push(b':');
@@ -371,10 +388,14 @@ impl Arena {
             Some(one) => json::write_packed(out, self.get(one.1))?,
             None => out.extend(b"{}"),
         }
-        out.extend(b"},\"profile\":{\"id\":");
-        json::write_text(out, id);
+        out.push(b'}');
+        if let Some(members) = shaped.identity {
+            write_members(out, b",\"identity\":{", members);
+        }
+        out.extend(b",\"profile\":{\"id\":");
+        json::write_text(out, self.text(profile.id));
         write_seen(out, profile);
-        self.write_others(out, profile);
+        self.write_others(out, profile, shaped.emails);
         out.extend(b"}}");
         Ok(())
     }
@@ -383,8 +404,9 @@ impl Arena {
     pub fn write_line(&self, out: &mut Vec<u8>, profile: &Profile) -> Result<(), Malformed> {
         out.extend(b"{\"profileId\":");
         json::write_text(out, self.text(profile.id));
-        self.write_user_id(out, profile.id);
-        self.write_others(out, profile);
+        out.extend(b",\"userId\":");
+        self.write_id(out, self.user_id_of(profile.id));
+        self.write_others(out, profile, true);
         self.write_traits(out, profile)?;
         write_seen(out, profile);
         self.write_context(out, profile);
@@ -392,11 +414,16 @@ impl Arena {
         Ok(())
     }
 
-    fn write_user_id(&self, out: &mut Vec<u8>, id: Name) {
-        out.extend(b",\"userId\":");
-        match self.text(id).first() {
-            Some(b'u' | b'e') => json::write_text(out, self.get(self.after_kind(id))),
-            _ => out.extend(b"null"),
+    /// The userId senders used: a user's id, a lead's address, none of a device.
+    pub fn user_id_of(&self, id: Name) -> Option<Span> {
+        let is_person = matches!(self.text(id).first(), Some(b'u' | b'e'));
+        is_person.then(|| self.after_kind(id))
+    }
+
+    fn write_id(&self, out: &mut Vec<u8>, id: Option<Span>) {
+        match id {
+            Some(id) => json::write_text(out, self.get(id)),
+            None => out.extend(b"null"),
         }
     }
 
@@ -419,25 +446,34 @@ impl Arena {
         out.extend_from_slice(profile.context.map_or(b"{}", |context| self.get(context)));
     }
 
-    /// The other identifiers: every anonymousId and address.
-    fn write_others(&self, out: &mut Vec<u8>, profile: &Profile) {
+    /// The other identifiers: every anonymousId, and every address that is to be told.
+    fn write_others(&self, out: &mut Vec<u8>, profile: &Profile, with_emails: bool) {
         out.extend(b",\"anonymousIds\":");
         json::write_texts(out, profile.anonymous_ids.iter().map(|one| self.get(*one)));
         out.extend(b",\"emails\":");
-        json::write_texts(out, profile.emails.iter().map(|one| self.get(*one)));
+        let emails: &[Span] = if with_emails { &profile.emails } else { &[] };
+        json::write_texts(out, emails.iter().map(|one| self.get(*one)));
     }
 
-    /// The message: the stable part with the revision spliced in before its last two braces.
-    pub fn write_message(&self, out: &mut Vec<u8>, stable: &[u8], id: Name, said: &Revision) {
+    /// The message: the stable part with the revision spliced in before its last two braces; traits
+    /// by what the destination calls them.
+    pub fn write_message(
+        &self,
+        out: &mut Vec<u8>,
+        stable: &[u8],
+        id: Name,
+        said: &Revision,
+        [changed, removed]: [Option<&[Vec<u8>]>; 2],
+    ) {
         out.extend_from_slice(&stable[..stable.len() - 2]);
         out.extend(b",\"version\":");
         json::write_integer(out, said.version);
         out.extend(b",\"merged\":");
-        self.write_names(out, Some(said.merged));
+        json::write_texts(out, said.merged.iter().map(|one| self.text(*one)));
         out.extend(b",\"changed\":");
-        self.write_names(out, said.changed);
+        write_names(out, changed);
         out.extend(b",\"removed\":");
-        self.write_names(out, said.removed);
+        write_names(out, removed);
         out.extend(b",\"causedBy\":");
         json::write_text(out, said.caused_by);
         out.extend(b"},\"messageId\":");
@@ -448,12 +484,27 @@ impl Arena {
         out.extend(b"\"}");
     }
 
-    fn write_names(&self, out: &mut Vec<u8>, names: Option<&[Name]>) {
-        match names {
-            None => out.extend(b"null"),
-            Some(names) => json::write_texts(out, names.iter().map(|one| self.text(*one))),
-        }
+    /// Names as texts of their own.
+    pub fn texts_of(&self, names: Option<&[Name]>) -> Option<Vec<Vec<u8>>> {
+        names.map(|names| names.iter().map(|one| self.text(*one).to_vec()).collect())
     }
+}
+
+fn write_names(out: &mut Vec<u8>, names: Option<&[Vec<u8>]>) {
+    match names {
+        None => out.extend(b"null"),
+        Some(names) => json::write_texts(out, names.iter().map(Vec::as_slice)),
+    }
+}
+
+/// What a destination's own form makes of a profile; the members of objects are JSON. Without
+/// `traits` they are sent as they are.
+pub struct Shaped<'a> {
+    pub user_id: Option<Span>,
+    pub traits: Option<&'a [u8]>,
+    pub context: bool,
+    pub identity: Option<&'a [u8]>,
+    pub emails: bool,
 }
 
 /// What a payload says about its own change; None where that is unknown.
@@ -475,6 +526,12 @@ impl Envelope {
     fn has_key(&self, key: &[u8]) -> bool {
         self.keys.iter().any(|one| one.as_bytes() == key)
     }
+}
+
+fn write_members(out: &mut Vec<u8>, start: &[u8], members: &[u8]) {
+    out.extend_from_slice(start);
+    out.extend_from_slice(members);
+    out.push(b'}');
 }
 
 fn write_seen(out: &mut Vec<u8>, profile: &Profile) {

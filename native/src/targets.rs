@@ -1,7 +1,8 @@
-//! Destinations: who may see what, and how their messages are made. Those that take profiles as
-//! they are get messages written here; all others from their formatter in Python.
+//! Destinations: who may see what, and how their messages are made: of profiles as they are, or of a
+//! form that is known here, by native code; of all others by their formatter in Python.
 
 use crate::arena::{Arena, Name, Span, NONE};
+use crate::forms::{Form, Written};
 use crate::pack;
 use crate::profiles::{Envelope, Profile, Revision, Sight};
 use crate::records::{Layer, Record};
@@ -19,8 +20,10 @@ pub struct Target {
     pub topic: Py<PyString>,
     /// Whether alias events go before a profile.
     pub announces: bool,
-    /// Of a destination whose messages are written here.
+    /// Of a destination that takes profiles just as they are.
     pub envelope: Option<Envelope>,
+    /// Of one that takes them in a form of its own, which is known here.
+    pub form: Option<Form>,
     pub sights: Sights,
     /// Whether messages and digests say who became part of a profile.
     tells_merged: bool,
@@ -189,7 +192,9 @@ impl Makers {
 impl Target {
     pub fn new(target: &Bound<PyAny>) -> PyResult<Target> {
         let envelope: Option<(String, Vec<String>)> = target.getattr("envelope")?.extract()?;
+        let recipe = target.getattr("recipe")?;
         Ok(Target {
+            form: if recipe.is_none() { None } else { Some(Form::new(&recipe)?) },
             name: target.getattr("name")?.extract()?,
             number: NONE,
             topic: target.getattr("topic")?.cast_into::<PyString>()?.unbind(),
@@ -215,19 +220,26 @@ impl Target {
 
     /// What a digest covers of a profile's payload; None where the destination does not take it.
     pub fn stable(
-        &self,
+        &mut self,
         py: Python,
         arena: &Arena,
         makers: &Makers,
         seen: &Seen,
     ) -> PyResult<Option<Stable>> {
+        let mut out = Vec::with_capacity(1_024);
         if let Some(envelope) = &self.envelope {
-            let mut out = Vec::with_capacity(1_024);
             let written = arena.write_stable(&mut out, &seen.profile, envelope);
             return match written {
                 Ok(()) => Ok(Some(Stable::Written(out))),
                 Err(_) => Err(no_state(py)),
             };
+        }
+        if let Some(form) = &mut self.form {
+            match form.write(py, arena, &seen.profile, &mut out)? {
+                Written::Done => return Ok(Some(Stable::Written(out))),
+                Written::NotSent => return Ok(None),
+                Written::Odd => {}
+            }
         }
         let object = makers.object(py, arena, seen)?;
         let made = self.formatter.bind(py).call_method1(intern!(py, "stable"), (object,))?;
@@ -259,7 +271,7 @@ impl Target {
 
     /// The message of a payload: what it says of its change is added.
     pub fn message<'py>(
-        &self,
+        &mut self,
         py: Python<'py>,
         arena: &Arena,
         makers: &Makers,
@@ -267,21 +279,31 @@ impl Target {
         said: &Revision,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (stable, seen) = output;
-        match stable {
+        let stable = match stable {
+            Stable::Formatted(bytes) => bytes.clone_ref(py),
+            Stable::Written(bytes) if self.form.as_ref().is_some_and(|one| one.says_more(said)) => {
+                PyBytes::new(py, bytes).unbind()
+            }
             Stable::Written(bytes) => {
+                let (changed, removed) = match &mut self.form {
+                    None => (arena.texts_of(said.changed), arena.texts_of(said.removed)),
+                    Some(form) => (
+                        form.called(py, arena, said.changed)?,
+                        form.called(py, arena, said.removed)?,
+                    ),
+                };
                 let merged: &[Name] = if self.tells_merged { said.merged } else { &[] };
                 let said = Revision { merged, ..*said };
+                let names = [changed.as_deref(), removed.as_deref()];
                 let mut out = Vec::with_capacity(bytes.len() + 256);
-                arena.write_message(&mut out, bytes, seen.profile.id, &said);
-                Ok(PyBytes::new(py, &out).into_any())
+                arena.write_message(&mut out, bytes, seen.profile.id, &said, names);
+                return Ok(PyBytes::new(py, &out).into_any());
             }
-            Stable::Formatted(bytes) => {
-                let object = makers.object(py, arena, seen)?;
-                let revision = makers.revision(py, arena, said)?;
-                let arguments = (bytes, object, revision);
-                self.formatter.bind(py).call_method1(intern!(py, "finish"), arguments)
-            }
-        }
+        };
+        let object = makers.object(py, arena, seen)?;
+        let revision = makers.revision(py, arena, said)?;
+        let arguments = (stable, object, revision);
+        self.formatter.bind(py).call_method1(intern!(py, "finish"), arguments)
     }
 
     /// The alias events that go before a profile.

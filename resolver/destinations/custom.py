@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from resolver.destinations.forms import (
     CONVERTERS,
+    KEEPS_ALL,
     Convert,
+    Keeps,
     chain,
     is_date,
     is_date_time,
@@ -60,6 +62,19 @@ class Values:
             return value if change is None else change(value)
 
         return convert
+
+    def keeps(self, of_objects: Convert | None = None) -> Keeps:
+        """What ``converter`` leaves as it is."""
+        values, bound = self.values, self.limits.text
+        most = KEEPS_ALL.text if bound is None else surely_fits(bound)
+        looks = of_objects is not None or self.by_type[dict] or self.by_type[list]
+        return Keeps(
+            text=0 if CONVERTERS.get(values.text) else most,
+            dates=not (CONVERTERS.get(values.date_time) or CONVERTERS.get(values.date)),
+            numbers=scalar(values.number) is None,
+            booleans=scalar(values.boolean) is None,
+            others=not looks,
+        )
 
     def _text_rule(self) -> Convert | None:
         rules = self.values

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from resolver.core.times import instant_us, iso_utc
 from resolver.destinations.vocabulary import Form, Hash, Reason, Scalar
@@ -38,6 +38,23 @@ LETTERS: Final = (
     | dict.fromkeys(("n", "not applicable"), "N")
     | dict.fromkeys(("p", "prefer not to say"), "P")
 )
+
+
+class Keeps(NamedTuple):
+    """Values that a conversion surely leaves as they are: text that is not empty and has no more
+    characters than ``text``, but for what may be a date unless ``dates``; numbers, booleans; lists
+    and objects as ``others``. It says nothing of the rest.
+    """
+
+    text: int
+    dates: bool
+    numbers: bool
+    booleans: bool
+    others: bool
+
+
+KEEPS_ALL: Final = Keeps(1 << 30, True, True, True, True)
+KEEPS_NONE: Final = Keeps(0, False, False, False, False)
 
 
 def converter_of(forms: tuple[Form, ...], hashed: Hash | None = None) -> Convert | None:

@@ -10,7 +10,15 @@ from typing import Any, Final, NamedTuple
 
 from resolver.core.traits import INNER_NAMES, STRING_TRAITS
 from resolver.destinations.custom import Values
-from resolver.destinations.forms import CONVERTERS, Convert, chain, converter_of
+from resolver.destinations.forms import (
+    CONVERTERS,
+    KEEPS_ALL,
+    KEEPS_NONE,
+    Convert,
+    Keeps,
+    chain,
+    converter_of,
+)
 from resolver.destinations.names import fits, name_rule, surely_fits
 from resolver.destinations.rules import Bound, FieldRule
 from resolver.destinations.spec import DestinationSpec
@@ -29,11 +37,14 @@ ROOT: Final = 0
 
 
 class Plan(NamedTuple):
-    """Where a trait goes: which object, under which name, after which conversion."""
+    """Where a trait goes: which object, under which name, after which conversion, which ``keeps``
+    some values as they are.
+    """
 
     place: int
     name: str
     convert: Convert | None
+    keeps: Keeps
 
 
 class Spread:
@@ -127,15 +138,29 @@ class Plans:
         if rule.drop:
             return left_out(Reason.NOT_TAKEN)
         if rule.parts:
-            return Plan(ROOT, name, self._taken_apart(rule, name, hashed))
-        convert = self._converter(rule, hashed, text=name in STRING_TRAITS and bool(rule.to))
+            return Plan(ROOT, name, self._taken_apart(rule, name, hashed), KEEPS_NONE)
+        text = name in STRING_TRAITS and bool(rule.to)
+        convert = self._converter(rule, hashed, text=text)
         if not rule.to:
             plan = self._custom(name, hashed)
-            return plan._replace(convert=chain([one for one in (convert, plan.convert) if one]))
+            keeps = plan.keeps if convert is None else KEEPS_NONE
+            steps = [one for one in (convert, plan.convert) if one]
+            return plan._replace(convert=chain(steps), keeps=keeps)
         targets = list(map(self.places.target, rule.to))
         if len(targets) == 1:
-            return Plan(*targets[0], convert)
-        return Plan(ROOT, name, _to_several(targets, convert))
+            keeps = KEEPS_ALL if convert is None else self._keeps(rule, hashed, text=text)
+            return Plan(*targets[0], convert, keeps)
+        return Plan(ROOT, name, _to_several(targets, convert), KEEPS_NONE)
+
+    def _keeps(self, rule: FieldRule, hashed: Hash | None, *, text: bool) -> Keeps:
+        """What ``_converter`` leaves as it is."""
+        bound = self.spec.limits.text
+        if hashed is not None or rule.form:
+            return KEEPS_NONE
+        most = KEEPS_ALL.text if bound is None else surely_fits(bound)
+        if rule.max is not None:
+            most = rule.max
+        return Keeps(most, dates=True, numbers=not text, booleans=not text, others=not text)
 
     def _converter(self, rule: FieldRule, hashed: Hash | None, *, text: bool) -> Convert | None:
         """How a field's value is converted; ``text``: it is text where no form says otherwise.
@@ -210,7 +235,9 @@ class Plans:
         target = self.name_of(name)
         if isinstance(target, Reason):
             return left_out(target)
-        return Plan(self.bucket, target, self._value(hashed))
+        wrapped = hashed is not None or self.spec.custom.wrap
+        keeps = KEEPS_NONE if wrapped else self.values.keeps()
+        return Plan(self.bucket, target, self._value(hashed), keeps)
 
     def _value(self, hashed: Hash | None, of_objects: Convert | None = None) -> Convert | None:
         """How a custom trait's value is converted and wrapped."""
@@ -246,9 +273,13 @@ class Plans:
         if isinstance(target, Reason):
             refused = target
             return Plan(
-                self.bucket, name, lambda value: flatten(value) if type(value) is dict else refused
+                self.bucket,
+                name,
+                lambda value: flatten(value) if type(value) is dict else refused,
+                KEEPS_NONE,
             )
-        return Plan(self.bucket, target, convert)
+        keeps = KEEPS_NONE if self.spec.custom.wrap else self.values.keeps(flatten)
+        return Plan(self.bucket, target, convert, keeps)
 
     def _leaves(
         self, name: str, value: dict[str, Any], deeper: int | None
@@ -294,7 +325,7 @@ def _limiter(bound: Bound) -> Convert:
 
 def left_out(reason: Reason) -> Plan:
     """The plan of a trait that is never sent."""
-    return Plan(ROOT, "", lambda _: reason)
+    return Plan(ROOT, "", lambda _: reason, KEEPS_NONE)
 
 
 def is_left_out(plan: Plan) -> bool:

@@ -244,7 +244,7 @@ class Shape:
 
     def trace(self, trait: str, value: Any) -> list[tuple[tuple[str, ...], Any]]:
         """Every field that a trait alone would fill, by its path: its value, or why it is not."""
-        place, name, convert = self._plans.plan(trait)
+        place, name, convert, _ = self._plans.plan(trait)
         made = value if convert is None else convert(value)
         fields = made.fields if type(made) is Spread else [(place, name, made)]
         return [((*self._places.paths[at], one), inner) for at, one, inner in fields]
@@ -255,7 +255,7 @@ class Shape:
         left_out = self.left_out
         holders: list[Fields] = [{} for _ in range(self._count)]
         for trait, value in traits.items():
-            place, name, convert = known.get(trait) or make(trait)
+            place, name, convert, _ = known.get(trait) or make(trait)
             if convert is not None:
                 value = convert(value)
                 kind = type(value)

@@ -163,7 +163,7 @@ impl Engine {
             return Ok(());
         };
         self.sent[output.target] += 1;
-        let target = &self.targets[output.target];
+        let target = &mut self.targets[output.target];
         let key = &self.deltas[delta].object;
         let said = Revision {
             version,

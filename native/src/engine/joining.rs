@@ -174,7 +174,7 @@ impl Engine {
             let shows = match seen {
                 None => None,
                 Some(seen) => {
-                    let target = &self.targets[number];
+                    let target = &mut self.targets[number];
                     let stable = target.stable(py, &self.arena, &self.makers, &seen)?;
                     stable.map(|stable| (stable, seen))
                 }

@@ -1,0 +1,138 @@
+"""A destination's form as data, for who writes its payloads without Python's objects.
+
+What ``Shape`` does to a profile, a ``Recipe`` says: where each trait goes, which values stay as
+they are, and what becomes of the others, one by one. What is not in it is left to ``Shape``.
+"""
+
+from collections import Counter
+from typing import Any, Final
+
+import msgspec
+
+from resolver.destinations.derive import Deriver
+from resolver.destinations.forms import KEEPS_ALL, Convert, Keeps, chain, converter_of
+from resolver.destinations.identity import Identity
+from resolver.destinations.plans import ROOT, Places, Plan, Plans, Spread
+from resolver.destinations.shape import Shape
+from resolver.destinations.spec import DestinationSpec
+from resolver.destinations.vocabulary import (
+    Anonymous,
+    Emails,
+    Format,
+    Payload,
+    Reason,
+    Removed,
+)
+
+SOURCES: Final = ("user_id", "database_id", "anonymous_id", "email", "phone")
+"""Of ids; others are left to ``Shape``."""
+UNBOUNDED: Final = 1 << 30
+Field = tuple[int, str, bytes]
+"""An object's number, a name there, and a value as JSON."""
+
+
+class Recipe:
+    """What there is to know of a form; fields are (object, name), objects by their numbers."""
+
+    def __init__(self, spec: DestinationSpec, shape: Shape) -> None:
+        self.name = spec.name
+        self.keys = spec.keys
+        self.left_out = shape.left_out
+        self.names = shape.names if shape.renames else None
+        self.drops_anonymous = spec.anonymous is Anonymous.DROP
+        self.email_user_id = spec.email_user_id.value
+        self.sends_context = spec.context == "send"
+        self.sends_emails = spec.emails is not Emails.DROP
+        self.only_changes = spec.payload is Payload.CHANGES
+        self.tells_removed = spec.removed is not Removed.OMIT
+        self.ample_bytes = UNBOUNDED if shape.ample_bytes is None else shape.ample_bytes
+        self.derived = derived_of(spec)
+        self.identity = ids_of(spec) if spec.identity.rules else None
+        self.first_only = spec.identity.first_only
+        self.requires = [
+            [tuple(one.strip().split(".")) for one in stated.split("|")] for stated in spec.requires
+        ]
+        self._inside: Counter[Reason] = Counter()
+        self._places = Places()
+        self._plans = Plans(spec, self._places, self._inside)
+        self.defaults = [
+            (*self._places.target(path), msgspec.json.encode(value))
+            for path, value in spec.defaults.items()
+        ]
+        self.parents = self._places.parents()
+        self.bucket = self._plans.bucket
+        self.bucket_most = UNBOUNDED if spec.limits.traits is None else spec.limits.traits
+        self._as_it_is = not shape.renames
+
+    def plan(self, trait: str) -> tuple[int, str, Keeps]:
+        """Where a trait goes, and which values go there as they are."""
+        plan = self._plan(trait)
+        return plan.place, plan.name, KEEPS_ALL if plan.convert is None else plan.keeps
+
+    def placed(self, trait: str, packed: bytes) -> tuple[list[Field], list[tuple[str, int]]]:
+        """The fields of a trait's value, which comes as MessagePack, and what of it was left out:
+        reasons, and how often each.
+        """
+        place, name, convert, _ = self._plan(trait)
+        value: Any = msgspec.msgpack.decode(packed)
+        made = value if convert is None else convert(value)
+        fields = made.fields if type(made) is Spread else [(place, name, made)]
+        inside = self._inside
+        found: list[Field] = []
+        for at, field, one in fields:
+            if type(one) is Reason:
+                inside[one] += 1
+            else:
+                found.append((at, field, msgspec.json.encode(one)))
+        reasons = [(reason.value, count) for reason, count in inside.items()]
+        inside.clear()
+        return found, reasons
+
+    def identify(self, rule: int, value: str) -> bytes | None:
+        """An id as a rule makes it, as JSON; None where it is none."""
+        assert self.identity is not None
+        convert = self.identity[rule][2]
+        made: Any = value if convert is None else convert(value)
+        return None if type(made) is Reason else msgspec.json.encode(made)
+
+    def count(self, reason: str, times: int) -> None:
+        """Something was left out so often."""
+        self.left_out[Reason(reason)] += times
+
+    def _plan(self, trait: str) -> Plan:
+        if self._as_it_is:
+            return Plan(ROOT, trait, None, KEEPS_ALL)
+        return self._plans.plans.get(trait) or self._plans.plan(trait)
+
+
+def recipe_of(spec: DestinationSpec, shape: Shape) -> Recipe | None:
+    """The recipe of a form, where one says all of it."""
+    hashed = spec.emails is Emails.SHA256 or (spec.emails is Emails.SEND and "email" in spec.hash)
+    if spec.format is not Format.JSON or spec.also or hashed:
+        return None
+    for rule in spec.identity.rules:
+        if rule.source not in SOURCES or "." in rule.to or rule.beside:
+            return None
+    for stated in spec.requires:
+        if any(one.count(".") != 1 for one in stated.split("|")):
+            return None
+    return Recipe(spec, shape)
+
+
+def derived_of(spec: DestinationSpec) -> list[tuple[str, tuple[str, ...]]]:
+    """Traits that are made where they are missing, and of which others."""
+    return [(name, of) for name, (_, of) in Deriver(spec).rules.items()]
+
+
+def ids_of(spec: DestinationSpec) -> list[tuple[str, str, Convert | None]]:
+    """(field, source, conversion) of each rule that may find something."""
+    rules = []
+    for rule, (_, _, convert, _) in zip(spec.identity.rules, Identity(spec).rules, strict=True):
+        if rule.source in ("email", "phone"):
+            if not spec.takes(rule.source):
+                continue
+            hashed = spec.hash.get(rule.source)
+            first = converter_of((), hashed) if hashed is not None else None
+            convert = chain([one for one in (first, convert) if one is not None])
+        rules.append((rule.to, rule.source, convert))
+    return rules
