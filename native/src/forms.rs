@@ -7,6 +7,7 @@ use crate::json;
 use crate::pack::{self, Reader};
 use crate::profiles::{Envelope, Profile, Revision, Shaped};
 use crate::targets::no_state;
+use crate::times::write_iso;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use pyo3::intern;
@@ -27,6 +28,9 @@ type Place = (usize, Vec<u8>);
 
 /// The same as Python states it, with its value as JSON.
 type Stated = (usize, String, PyBackedBytes);
+
+/// An id as Python states it: path, source, conversion, and what goes beside it.
+type StatedId = (Vec<String>, String, Py<PyAny>, Vec<(Vec<String>, PyBackedBytes)>);
 
 /// What became of a profile.
 pub enum Written {
@@ -59,17 +63,37 @@ struct Placed {
     reasons: Vec<(usize, usize)>,
 }
 
+/// What of a profile an id is made of, or what else goes among the traits.
 enum Source {
     UserId,
     DatabaseId,
     AnonymousId,
+    FirstSeen,
+    LastSeen,
     Trait(Vec<u8>),
 }
 
+/// A field, and the one within it where it is an object; names as JSON.
+type Path = (Vec<u8>, Option<Vec<u8>>);
+
 struct IdRule {
-    key: Vec<u8>,
+    path: Path,
     source: Source,
     converts: bool,
+    beside: Vec<(Path, Vec<u8>)>,
+}
+
+/// Something that is no trait, among the traits.
+struct Also {
+    place: Place,
+    source: Source,
+    converts: bool,
+}
+
+/// The value of an id, or the ids within one.
+enum Id {
+    Value(Vec<u8>),
+    Inner(Object),
 }
 
 /// A field of which one of several alternatives must be filled.
@@ -101,6 +125,7 @@ pub struct Form {
     identity: Option<Vec<IdRule>>,
     first_only: bool,
     requires: Vec<Vec<Required>>,
+    also: Vec<Also>,
     defaults: Vec<(Place, Vec<u8>)>,
     parents: Vec<(usize, Place)>,
     bucket: usize,
@@ -123,21 +148,17 @@ impl Form {
         let number = |name: &str| -> PyResult<usize> { recipe.getattr(name)?.extract() };
         let email_user_id: String = recipe.getattr("email_user_id")?.extract()?;
         let derived: Vec<(String, Vec<String>)> = recipe.getattr("derived")?.extract()?;
-        let identity: Option<Vec<(String, String, Py<PyAny>)>> =
-            recipe.getattr("identity")?.extract()?;
+        let identity: Option<Vec<StatedId>> = recipe.getattr("identity")?.extract()?;
+        let also: Vec<(usize, String, String, Py<PyAny>)> = recipe.getattr("also")?.extract()?;
         let requires: Vec<Vec<(String, String)>> = recipe.getattr("requires")?.extract()?;
         let defaults: Vec<Stated> = recipe.getattr("defaults")?.extract()?;
         let parents: Vec<(usize, usize, String)> = recipe.getattr("parents")?.extract()?;
         let py = recipe.py();
-        let id_rule = |(to, source, convert): (String, String, Py<PyAny>)| IdRule {
-            key: key_of(&to),
-            source: match source.as_str() {
-                "user_id" => Source::UserId,
-                "database_id" => Source::DatabaseId,
-                "anonymous_id" => Source::AnonymousId,
-                name => Source::Trait(name.into()),
-            },
+        let id_rule = |(path, source, convert, beside): StatedId| IdRule {
+            path: path_of(&path),
+            source: source_of(&source),
             converts: !convert.is_none(py),
+            beside: beside.iter().map(|(path, json)| (path_of(path), json.to_vec())).collect(),
         };
         let required = |(section, name): (String, String)| Required {
             of_identity: section == "identity",
@@ -173,6 +194,14 @@ impl Form {
                 .map(|(object, name, value)| ((object, key_of(&name)), value.to_vec()))
                 .collect(),
             objects: (0..=parents.len()).map(|_| Object::default()).collect(),
+            also: also
+                .into_iter()
+                .map(|(object, name, source, convert)| Also {
+                    place: (object, key_of(&name)),
+                    source: source_of(&source),
+                    converts: !convert.is_none(py),
+                })
+                .collect(),
             parents: parents
                 .into_iter()
                 .map(|(object, parent, name)| (object, (parent, key_of(&name))))
@@ -290,10 +319,37 @@ impl Form {
                 return Ok(false);
             }
         }
+        for number in 0..self.also.len() {
+            if !self.complement(py, arena, profile, address, number)? {
+                return Ok(false);
+            }
+        }
         for ((object, key), value) in &self.defaults {
             self.objects[*object].put(key, value);
         }
         Ok(true)
+    }
+
+    /// Something that is no trait; false where its field is taken.
+    fn complement(
+        &mut self,
+        py: Python,
+        arena: &Arena,
+        profile: &Profile,
+        address: Option<Span>,
+        number: usize,
+    ) -> PyResult<bool> {
+        let Also { place: (object, key), source, converts } = &self.also[number];
+        let Some(found) = source.of(arena, profile, address) else { return Ok(true) };
+        let json = if *converts {
+            let asked = (number, String::from_utf8_lossy(&found));
+            let made = self.recipe.bind(py).call_method1(intern!(py, "complement"), asked)?;
+            let Some(made) = made.extract::<Option<PyBackedBytes>>()? else { return Ok(true) };
+            made.to_vec()
+        } else {
+            text_as_json(&found)
+        };
+        Ok(self.objects[*object].put(key, &json))
     }
 
     fn place(&mut self, py: Python, name: &[u8], value: &[u8]) -> PyResult<bool> {
@@ -352,12 +408,8 @@ impl Form {
             if self.objects[*object].members.is_empty() {
                 continue;
             }
-            let inner = std::mem::take(&mut self.objects[*object]);
-            let mut json = Vec::with_capacity(inner.json.len() + 2);
-            json.push(b'{');
-            json.extend_from_slice(&inner.json);
-            json.push(b'}');
-            if !self.objects[*parent].put(key, &json) {
+            let whole = self.objects[*object].whole();
+            if !self.objects[*parent].put(key, &whole) {
                 return false;
             }
         }
@@ -374,44 +426,36 @@ impl Form {
     ) -> PyResult<()> {
         self.ids_found.clear();
         let Some(rules) = &self.identity else { return Ok(()) };
+        let mut ids: Vec<(&[u8], Id)> = Vec::with_capacity(rules.len());
         for (number, rule) in rules.iter().enumerate() {
-            let found = match &rule.source {
-                Source::UserId => arena.user_id_of(profile.id).map(|one| arena.get(one)),
-                Source::DatabaseId if arena.text(profile.id).starts_with(b"user:") => {
-                    arena.user_id_of(profile.id).map(|one| arena.get(one))
-                }
-                Source::DatabaseId => None,
-                Source::AnonymousId => profile.anonymous_id.map(|one| arena.get(one)),
-                Source::Trait(name) => {
-                    let stated = profile.traits.iter().find(|one| arena.text(one.name) == *name);
-                    match stated {
-                        Some(one) => text_of(arena.get(one.value)),
-                        None if name == b"email" => address.map(|one| arena.get(one)),
-                        None => None,
-                    }
-                }
-            };
-            let Some(found) = found.filter(|one| !one.is_empty()) else { continue };
-            if rule.converts {
+            let Some(found) = rule.source.of(arena, profile, address) else { continue };
+            let json = if rule.converts {
                 let mut asked = vec![number as u8];
-                asked.extend_from_slice(found);
+                asked.extend_from_slice(&found);
                 if !self.ids.contains_key(&asked) {
-                    let text = String::from_utf8_lossy(found);
-                    let arguments = (number, text.as_ref());
+                    let arguments = (number, String::from_utf8_lossy(&found));
                     let made = self.recipe.bind(py).call_method1("identify", arguments)?;
                     let made: Option<PyBackedBytes> = made.extract()?;
                     remember(&mut self.ids, asked.clone(), made.map(|one| one.to_vec()));
                 }
                 let Some(json) = &self.ids[&asked] else { continue };
-                self.ids_found.put(&rule.key, json);
+                json.clone()
             } else {
-                let mut json = Vec::with_capacity(found.len() + 2);
-                json::write_text(&mut json, found);
-                self.ids_found.put(&rule.key, &json);
+                text_as_json(&found)
+            };
+            put_id(&mut ids, &rule.path, json);
+            for (path, text) in &rule.beside {
+                put_id(&mut ids, path, text.clone());
             }
             if self.first_only {
                 break;
             }
+        }
+        for (key, id) in ids {
+            match id {
+                Id::Value(json) => self.ids_found.put(key, &json),
+                Id::Inner(object) => self.ids_found.put(key, &object.whole()),
+            };
         }
         Ok(())
     }
@@ -518,6 +562,15 @@ impl Object {
         self.members.clear();
     }
 
+    /// The object as JSON.
+    fn whole(&self) -> Vec<u8> {
+        let mut json = Vec::with_capacity(self.json.len() + 2);
+        json.push(b'{');
+        json.extend_from_slice(&self.json);
+        json.push(b'}');
+        json
+    }
+
     fn value(&self, key: &[u8]) -> Option<&[u8]> {
         let found = self.members.iter().find(|(name, _)| self.json[name.clone()] == *key);
         found.map(|(_, value)| &self.json[value.clone()])
@@ -561,11 +614,76 @@ impl Object {
     }
 }
 
+impl Source {
+    /// What there is of it in a profile, if anything; `address` is the trait `email` where none is
+    /// stated.
+    fn of(&self, arena: &Arena, profile: &Profile, address: Option<Span>) -> Option<Vec<u8>> {
+        let text = match self {
+            Source::UserId => arena.get(arena.user_id_of(profile.id)?),
+            Source::DatabaseId if !arena.text(profile.id).starts_with(b"user:") => return None,
+            Source::DatabaseId => arena.get(arena.user_id_of(profile.id)?),
+            Source::AnonymousId => arena.get(profile.anonymous_id?),
+            Source::FirstSeen => return instant_of(profile.first_seen),
+            Source::LastSeen => return instant_of(profile.last_seen),
+            Source::Trait(name) => {
+                let stated = profile.traits.iter().find(|one| arena.text(one.name) == *name);
+                match stated {
+                    Some(one) => text_of(arena.get(one.value))?,
+                    None if name == b"email" => arena.get(address?),
+                    None => return None,
+                }
+            }
+        };
+        (!text.is_empty()).then(|| text.to_vec())
+    }
+}
+
+fn source_of(name: &str) -> Source {
+    match name {
+        "user_id" => Source::UserId,
+        "database_id" => Source::DatabaseId,
+        "anonymous_id" => Source::AnonymousId,
+        "first_seen" => Source::FirstSeen,
+        "last_seen" => Source::LastSeen,
+        name => Source::Trait(name.into()),
+    }
+}
+
+fn instant_of(instant: Option<i64>) -> Option<Vec<u8>> {
+    let mut text = Vec::with_capacity(32);
+    write_iso(&mut text, instant?).then_some(text)
+}
+
+/// Sets an id, unless there is one already.
+fn put_id<'a>(ids: &mut Vec<(&'a [u8], Id)>, (key, inner): &'a Path, json: Vec<u8>) {
+    let known = ids.iter_mut().find(|one| one.0 == key.as_slice());
+    match (known, inner) {
+        (Some((_, Id::Inner(object))), Some(inner)) => {
+            object.put(inner, &json);
+        }
+        (Some(_), _) => {}
+        (None, None) => ids.push((key, Id::Value(json))),
+        (None, Some(inner)) => {
+            let mut object = Object::default();
+            object.put(inner, &json);
+            ids.push((key, Id::Inner(object)));
+        }
+    }
+}
+
+fn path_of(names: &[String]) -> Path {
+    (key_of(&names[0]), names.get(1).map(|name| key_of(name)))
+}
+
 /// A name as JSON.
 fn key_of(name: &str) -> Vec<u8> {
-    let mut key = Vec::with_capacity(name.len() + 2);
-    json::write_text(&mut key, name.as_bytes());
-    key
+    text_as_json(name.as_bytes())
+}
+
+fn text_as_json(text: &[u8]) -> Vec<u8> {
+    let mut json = Vec::with_capacity(text.len() + 2);
+    json::write_text(&mut json, text);
+    json
 }
 
 fn text_of(packed: &[u8]) -> Option<&[u8]> {

@@ -11,7 +11,7 @@ import msgspec
 
 from resolver.destinations.derive import Deriver
 from resolver.destinations.forms import KEEPS_ALL, Convert, Keeps, chain, converter_of
-from resolver.destinations.identity import Identity
+from resolver.destinations.identity import Identity, OfTraits
 from resolver.destinations.plans import ROOT, Places, Plan, Plans, Spread
 from resolver.destinations.shape import Shape
 from resolver.destinations.spec import DestinationSpec
@@ -24,11 +24,16 @@ from resolver.destinations.vocabulary import (
     Removed,
 )
 
-SOURCES: Final = ("user_id", "database_id", "anonymous_id", "email", "phone")
-"""Of ids; others are left to ``Shape``."""
+CONTEXT: Final = "context."
+"""Sources that begin so are left to ``Shape``."""
+DEPTH_MAX: Final = 2
+"""Names in the path of an id."""
 UNBOUNDED: Final = 1 << 30
 Field = tuple[int, str, bytes]
 """An object's number, a name there, and a value as JSON."""
+IdPath = tuple[str, ...]
+IdOf = tuple[IdPath, str, Convert | None, list[tuple[IdPath, bytes]]]
+"""An id: its path, source and conversion, and what goes beside it."""
 
 
 class Recipe:
@@ -59,6 +64,7 @@ class Recipe:
             (*self._places.target(path), msgspec.json.encode(value))
             for path, value in spec.defaults.items()
         ]
+        self.also = also_of(spec, self._places)
         self.parents = self._places.parents()
         self.bucket = self._plans.bucket
         self.bucket_most = UNBOUNDED if spec.limits.traits is None else spec.limits.traits
@@ -91,9 +97,11 @@ class Recipe:
     def identify(self, rule: int, value: str) -> bytes | None:
         """An id as a rule makes it, as JSON; None where it is none."""
         assert self.identity is not None
-        convert = self.identity[rule][2]
-        made: Any = value if convert is None else convert(value)
-        return None if type(made) is Reason else msgspec.json.encode(made)
+        return _made(self.identity[rule][2], value)
+
+    def complement(self, rule: int, value: str) -> bytes | None:
+        """What is no trait as a rule of ``also`` makes it, as JSON; None where it is nothing."""
+        return _made(self.also[rule][3], value)
 
     def count(self, reason: str, times: int) -> None:
         """Something was left out so often."""
@@ -108,15 +116,25 @@ class Recipe:
 def recipe_of(spec: DestinationSpec, shape: Shape) -> Recipe | None:
     """The recipe of a form, where one says all of it."""
     hashed = spec.emails is Emails.SHA256 or (spec.emails is Emails.SEND and "email" in spec.hash)
-    if spec.format is not Format.JSON or spec.also or hashed:
+    if spec.format is not Format.JSON or hashed:
         return None
-    for rule in spec.identity.rules:
-        if rule.source not in SOURCES or "." in rule.to or rule.beside:
-            return None
+    sources = [rule.source for rule in spec.identity.rules]
+    sources += [rule.source for rule in spec.also.values()]
+    if any(one.startswith(CONTEXT) for one in sources):
+        return None
+    ids = [path_of(one) for rule in spec.identity.rules for one in (rule.to, *rule.beside)]
+    inner = {path[0] for path in ids if len(path) > 1}
+    if any(len(path) > DEPTH_MAX or (path == path[:1] and path[0] in inner) for path in ids):
+        return None
     for stated in spec.requires:
         if any(one.count(".") != 1 for one in stated.split("|")):
             return None
     return Recipe(spec, shape)
+
+
+def path_of(dotted: str) -> IdPath:
+    """The names of a path."""
+    return tuple(dotted.split("."))
 
 
 def derived_of(spec: DestinationSpec) -> list[tuple[str, tuple[str, ...]]]:
@@ -124,15 +142,50 @@ def derived_of(spec: DestinationSpec) -> list[tuple[str, tuple[str, ...]]]:
     return [(name, of) for name, (_, of) in Deriver(spec).rules.items()]
 
 
-def ids_of(spec: DestinationSpec) -> list[tuple[str, str, Convert | None]]:
-    """(field, source, conversion) of each rule that may find something."""
-    rules = []
-    for rule, (_, _, convert, _) in zip(spec.identity.rules, Identity(spec).rules, strict=True):
-        if rule.source in ("email", "phone"):
-            if not spec.takes(rule.source):
-                continue
-            hashed = spec.hash.get(rule.source)
-            first = converter_of((), hashed) if hashed is not None else None
-            convert = chain([one for one in (first, convert) if one is not None])
-        rules.append((rule.to, rule.source, convert))
-    return rules
+def ids_of(spec: DestinationSpec) -> list[IdOf]:
+    """The rules of identity that may find something."""
+    return [
+        (
+            path_of(rule.to),
+            rule.source,
+            _chained(_hashing(rule.source, spec), convert),
+            [(path_of(one), msgspec.json.encode(text)) for one, text in beside.items()],
+        )
+        for rule, (_, _, convert, beside) in zip(
+            spec.identity.rules, Identity(spec).rules, strict=True
+        )
+        if _is_open(rule.source, spec)
+    ]
+
+
+def also_of(spec: DestinationSpec, places: Places) -> list[tuple[int, str, str, Convert | None]]:
+    """(object, name, source, conversion) of what is no trait and may be sent."""
+    return [
+        (
+            *places.target(path),
+            rule.source,
+            _chained(_hashing(rule.source, spec), converter_of((rule.form,))),
+        )
+        for path, rule in spec.also.items()
+        if _is_open(rule.source, spec)
+    ]
+
+
+def _is_open(source: str, spec: DestinationSpec) -> bool:
+    """Whether a source may be sent at all."""
+    return source not in OfTraits or spec.takes(source)
+
+
+def _hashing(source: str, spec: DestinationSpec) -> Convert | None:
+    """What becomes of a source that leaves only as a hash."""
+    hashed = spec.hash.get(source) if source in OfTraits else None
+    return None if hashed is None else converter_of((), hashed)
+
+
+def _chained(*steps: Convert | None) -> Convert | None:
+    return chain([one for one in steps if one is not None])
+
+
+def _made(convert: Convert | None, value: str) -> bytes | None:
+    made: Any = value if convert is None else convert(value)
+    return None if type(made) is Reason else msgspec.json.encode(made)

@@ -13,7 +13,7 @@ from resolver.edges.memory import MemoryRedis, MemoryStore
 from resolver.joining import Tag, Target
 from resolver.pipeline import Pipeline
 from resolver.ports import Headers, Message, Stored, Swap
-from resolver.targets import build_target
+from resolver.targets import build_target, preset_names
 from tests.destinations.profiles import spec_of
 from tests.engines import Build, native, reference
 
@@ -37,7 +37,8 @@ MAPPED = (
     DestinationSpec.model_validate({"name": "avro", "topic": "out.avro", "format": "avro"}),
     DestinationSpec(name="Mix Panel", topic="out.plain"),
 )
-SETS = {"one": ONE, "plain": PLAIN, "mapped": MAPPED}
+PRESETS = tuple(spec_of(name, topic=f"out.{name}") for name in preset_names())
+SETS = {"one": ONE, "plain": PLAIN, "mapped": MAPPED, "presets": PRESETS}
 Noted = Callable[[int], bool]
 
 
