@@ -107,9 +107,13 @@ class Lived(NamedTuple):
 
 
 @cache
-def targets(kind: str) -> list[Target]:
-    """The destinations of a set, compiled once."""
+def _compiled(kind: str) -> list[Target]:
     return [build_target(one) for one in SETS[kind]]
+
+
+def targets(kind: str | list[Target]) -> list[Target]:
+    """The destinations of a set, compiled once; or those that are given."""
+    return _compiled(kind) if isinstance(kind, str) else kind
 
 
 def batches(messages: Sequence[Message], size: int) -> Iterator[Sequence[Message]]:
@@ -127,7 +131,7 @@ def account_of(batch: Batch) -> tuple[Any, ...]:
 def live(
     builds: Sequence[Build],
     work: Sequence[Sequence[Message]],
-    kind: str = "one",
+    kind: str | list[Target] = "one",
     *,
     noted: Noted = lambda _: True,
     reading: Reading | None = None,
