@@ -10,6 +10,7 @@ use crate::records::{
 };
 use crate::state::State;
 use crate::targets::no_state;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use std::cmp::Ordering;
@@ -170,25 +171,27 @@ fn push(statements: &mut Vec<Statement>, statement: Statement) {
 
 /// An event that the general reader has read; `pack` is `msgspec.msgpack.encode`.
 pub fn brought(arena: &mut Arena, pack: &Bound<PyAny>, event: &Bound<PyAny>) -> PyResult<Event> {
-    let mut name = |holder: &Bound<PyAny>, attribute: &str| -> PyResult<Name> {
+    let py = event.py();
+    let mut name = |holder: &Bound<PyAny>, attribute: &Bound<PyString>| -> PyResult<Name> {
         let text = holder.getattr(attribute)?.cast_into::<PyString>()?;
         Ok(arena.name(text.to_str()?.as_bytes()))
     };
-    let (anon, identity) = (name(event, "anon")?, name(event, "identity")?);
-    let claim = name(event, "claim")?;
-    let statement = event.getattr("statement")?;
-    let restriction = name(&statement, "restriction")?;
-    let message_id = event.getattr("message_id")?.cast_into::<PyString>()?;
+    let (anon, identity) =
+        (name(event, intern!(py, "anon"))?, name(event, intern!(py, "identity"))?);
+    let claim = name(event, intern!(py, "claim"))?;
+    let statement = event.getattr(intern!(py, "statement"))?;
+    let restriction = name(&statement, intern!(py, "restriction"))?;
+    let message_id = event.getattr(intern!(py, "message_id"))?.cast_into::<PyString>()?;
     let message_id = arena.add(message_id.to_str()?.as_bytes());
-    let stamp = statement.getattr("stamp")?.cast_into::<PyBytes>()?;
-    let eff = eff_of(stamp.as_bytes()).ok_or_else(|| no_state(event.py()))?;
+    let stamp = statement.getattr(intern!(py, "stamp"))?.cast_into::<PyBytes>()?;
+    let eff = eff_of(stamp.as_bytes()).ok_or_else(|| no_state(py))?;
     let stamp = arena.add(stamp.as_bytes());
-    let mut pairs = |attribute: &str| -> PyResult<Pairs> {
+    let mut pairs = |attribute: &Bound<PyString>| -> PyResult<Pairs> {
         let packed = pack.call1((statement.getattr(attribute)?,))?;
         let pairs = packed_pairs(arena, packed.cast::<PyBytes>()?.as_bytes());
-        pairs.map_err(|_| no_state(event.py()))
+        pairs.map_err(|_| no_state(py))
     };
-    let (traits, marks) = (pairs("traits")?, pairs("marks")?);
+    let (traits, marks) = (pairs(intern!(py, "traits"))?, pairs(intern!(py, "marks"))?);
     let statement = Statement { eff, stamp, restriction, traits, marks };
     Ok(Event { anon, identity, claim, message_id, statement })
 }

@@ -146,17 +146,17 @@ impl Makers {
         }
         let id = self.text(py, arena, arena.span_of(profile.id));
         let made = self.profile.bind(py).call1((id, traits))?;
-        made.setattr("anonymous_ids", self.texts(py, arena, &profile.anonymous_ids)?)?;
+        made.setattr(intern!(py, "anonymous_ids"), self.texts(py, arena, &profile.anonymous_ids)?)?;
         let anonymous_id = profile.anonymous_id.map(|one| self.text(py, arena, one));
-        made.setattr("anonymous_id", anonymous_id)?;
-        made.setattr("emails", self.texts(py, arena, &profile.emails)?)?;
-        made.setattr("first_seen_us", profile.first_seen)?;
-        made.setattr("last_seen_us", profile.last_seen)?;
+        made.setattr(intern!(py, "anonymous_id"), anonymous_id)?;
+        made.setattr(intern!(py, "emails"), self.texts(py, arena, &profile.emails)?)?;
+        made.setattr(intern!(py, "first_seen_us"), profile.first_seen)?;
+        made.setattr(intern!(py, "last_seen_us"), profile.last_seen)?;
         if let Some(context) = profile.context {
-            made.setattr("context", PyBytes::new(py, arena.get(context)))?;
+            made.setattr(intern!(py, "context"), PyBytes::new(py, arena.get(context)))?;
         }
-        made.setattr("options", options)?;
-        made.setattr("merged", self.names(py, arena, &profile.merged)?)?;
+        made.setattr(intern!(py, "options"), options)?;
+        made.setattr(intern!(py, "merged"), self.names(py, arena, &profile.merged)?)?;
         Ok(made.unbind())
     }
 
@@ -317,7 +317,8 @@ impl Target {
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let object = makers.object(py, arena, seen)?;
         let revision = makers.revision(py, arena, said)?;
-        let made = self.formatter.bind(py).call_method1("aliases", (object, revision))?;
+        let made =
+            self.formatter.bind(py).call_method1(intern!(py, "aliases"), (object, revision))?;
         made.try_iter()?.collect()
     }
 }
