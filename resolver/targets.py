@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import yaml
 
 from resolver.config import Settings
@@ -65,7 +66,7 @@ def build_target(
         announces=spec.on_merge is OnMerge.ALIAS,
         tells_merged=spec.on_merge is not OnMerge.TOMBSTONE,
         envelope=envelope_of(spec),
-        recipe=recipe_of(spec, shape),
+        recipe=recipe_of(spec, shape, msgspec.json.encode, msgspec.msgpack.decode),
     )
 
 

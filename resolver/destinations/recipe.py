@@ -5,9 +5,8 @@ they are, and what becomes of the others, one by one. What is not in it is left 
 """
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
-
-import msgspec
 
 from resolver.destinations.derive import Deriver
 from resolver.destinations.forms import KEEPS_ALL, Convert, Keeps, chain, converter_of
@@ -31,15 +30,22 @@ DEPTH_MAX: Final = 2
 UNBOUNDED: Final = 1 << 30
 Field = tuple[int, str, bytes]
 """An object's number, a name there, and a value as JSON."""
+Encode = Callable[[Any], bytes]
+Decode = Callable[[bytes], Any]
 IdPath = tuple[str, ...]
 IdOf = tuple[IdPath, str, Convert | None, list[tuple[IdPath, bytes]]]
 """An id: its path, source and conversion, and what goes beside it."""
 
 
 class Recipe:
-    """What there is to know of a form; fields are (object, name), objects by their numbers."""
+    """What there is to know of a form; fields are (object, name), objects by their numbers.
 
-    def __init__(self, spec: DestinationSpec, shape: Shape) -> None:
+    ``encode`` makes JSON of a value, ``unpack`` a value of MessagePack.
+    """
+
+    def __init__(self, spec: DestinationSpec, shape: Shape, encode: Encode, unpack: Decode) -> None:
+        self._encode = encode
+        self._unpack = unpack
         self.name = spec.name
         self.keys = spec.keys
         self.left_out = shape.left_out
@@ -52,7 +58,7 @@ class Recipe:
         self.tells_removed = spec.removed is not Removed.OMIT
         self.ample_bytes = UNBOUNDED if shape.ample_bytes is None else shape.ample_bytes
         self.derived = derived_of(spec)
-        self.identity = ids_of(spec) if spec.identity.rules else None
+        self.identity = ids_of(spec, encode) if spec.identity.rules else None
         self.first_only = spec.identity.first_only
         self.requires = [
             [tuple(one.strip().split(".")) for one in stated.split("|")] for stated in spec.requires
@@ -60,11 +66,10 @@ class Recipe:
         self._inside: Counter[Reason] = Counter()
         self._places = Places()
         self._plans = Plans(spec, self._places, self._inside)
-        self.defaults = [
-            (*self._places.target(path), msgspec.json.encode(value))
-            for path, value in spec.defaults.items()
-        ]
         self.also = also_of(spec, self._places)
+        self.defaults = [
+            (*self._places.target(path), encode(value)) for path, value in spec.defaults.items()
+        ]
         self.parents = self._places.parents()
         self.bucket = self._plans.bucket
         self.bucket_most = UNBOUNDED if spec.limits.traits is None else spec.limits.traits
@@ -80,7 +85,7 @@ class Recipe:
         reasons, and how often each.
         """
         place, name, convert, _ = self._plan(trait)
-        value: Any = msgspec.msgpack.decode(packed)
+        value = self._unpack(packed)
         made = value if convert is None else convert(value)
         fields = made.fields if type(made) is Spread else [(place, name, made)]
         inside = self._inside
@@ -89,7 +94,7 @@ class Recipe:
             if type(one) is Reason:
                 inside[one] += 1
             else:
-                found.append((at, field, msgspec.json.encode(one)))
+                found.append((at, field, self._encode(one)))
         reasons = [(reason.value, count) for reason, count in inside.items()]
         inside.clear()
         return found, reasons
@@ -97,15 +102,19 @@ class Recipe:
     def identify(self, rule: int, value: str) -> bytes | None:
         """An id as a rule makes it, as JSON; None where it is none."""
         assert self.identity is not None
-        return _made(self.identity[rule][2], value)
+        return self._made(self.identity[rule][2], value)
 
     def complement(self, rule: int, value: str) -> bytes | None:
         """What is no trait as a rule of ``also`` makes it, as JSON; None where it is nothing."""
-        return _made(self.also[rule][3], value)
+        return self._made(self.also[rule][3], value)
 
     def count(self, reason: str, times: int) -> None:
         """Something was left out so often."""
         self.left_out[Reason(reason)] += times
+
+    def _made(self, convert: Convert | None, value: str) -> bytes | None:
+        made: Any = value if convert is None else convert(value)
+        return None if type(made) is Reason else self._encode(made)
 
     def _plan(self, trait: str) -> Plan:
         if self._as_it_is:
@@ -113,8 +122,8 @@ class Recipe:
         return self._plans.plans.get(trait) or self._plans.plan(trait)
 
 
-def recipe_of(spec: DestinationSpec, shape: Shape) -> Recipe | None:
-    """The recipe of a form, where one says all of it."""
+def recipe_of(spec: DestinationSpec, shape: Shape, encode: Encode, unpack: Decode) -> Recipe | None:
+    """The recipe of a form, where one says all of it; see ``Recipe``."""
     hashed = spec.emails is Emails.SHA256 or (spec.emails is Emails.SEND and "email" in spec.hash)
     if spec.format is not Format.JSON or hashed:
         return None
@@ -129,7 +138,7 @@ def recipe_of(spec: DestinationSpec, shape: Shape) -> Recipe | None:
     for stated in spec.requires:
         if any(one.count(".") != 1 for one in stated.split("|")):
             return None
-    return Recipe(spec, shape)
+    return Recipe(spec, shape, encode, unpack)
 
 
 def path_of(dotted: str) -> IdPath:
@@ -142,14 +151,14 @@ def derived_of(spec: DestinationSpec) -> list[tuple[str, tuple[str, ...]]]:
     return [(name, of) for name, (_, of) in Deriver(spec).rules.items()]
 
 
-def ids_of(spec: DestinationSpec) -> list[IdOf]:
+def ids_of(spec: DestinationSpec, encode: Encode) -> list[IdOf]:
     """The rules of identity that may find something."""
     return [
         (
             path_of(rule.to),
             rule.source,
             _chained(_hashing(rule.source, spec), convert),
-            [(path_of(one), msgspec.json.encode(text)) for one, text in beside.items()],
+            [(path_of(one), encode(text)) for one, text in beside.items()],
         )
         for rule, (_, _, convert, beside) in zip(
             spec.identity.rules, Identity(spec).rules, strict=True
@@ -184,8 +193,3 @@ def _hashing(source: str, spec: DestinationSpec) -> Convert | None:
 
 def _chained(*steps: Convert | None) -> Convert | None:
     return chain([one for one in steps if one is not None])
-
-
-def _made(convert: Convert | None, value: str) -> bytes | None:
-    made: Any = value if convert is None else convert(value)
-    return None if type(made) is Reason else msgspec.json.encode(made)

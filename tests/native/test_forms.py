@@ -256,6 +256,24 @@ def test_text_that_may_be_a_date_is_looked_at(date_time: str, date: str) -> None
     assert [sent[f"n{number}"] for number in (2, 3, 4)] == texts[2:]
 
 
+def test_objects_within_the_traits_come_in_one_order() -> None:
+    """A digest is of bytes: another order would send every profile anew."""
+    spec = made(
+        {
+            "also": {"seen.at": {"from": "last_seen"}, "ids.inner.user": {"from": "user_id"}},
+            "defaults": {"more.kind": "person", "ids.kind": "k"},
+            "custom": {"into": "own"},
+            "traits": {"email": "contact.email"},
+        }
+    )
+    event = {"userId": "user-1", "traits": {"email": "a@x.io", "plan": "pro"}}
+
+    lived = check([spec], [json.dumps(event).encode()])
+
+    sent = json.loads(next(one[2] for one in lived.produced if one[0] == "out"))["traits"]
+    assert sent.keys() == {"contact", "own", "seen", "ids", "more"}
+
+
 @pytest.mark.parametrize("path", PAYLOADS, ids=lambda path: path.stem)
 def test_what_is_left_out_of_real_payloads_is_counted_the_same(path: Any) -> None:
     """What cannot be sent is found by these counts."""
