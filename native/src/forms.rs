@@ -430,7 +430,7 @@ impl Form {
         for (number, rule) in rules.iter().enumerate() {
             let Some(found) = rule.source.of(arena, profile, address) else { continue };
             let json = if rule.converts {
-                let mut asked = vec![number as u8];
+                let mut asked = number.to_be_bytes().to_vec();
                 asked.extend_from_slice(&found);
                 if !self.ids.contains_key(&asked) {
                     let arguments = (number, String::from_utf8_lossy(&found));

@@ -38,10 +38,12 @@ def _trait_reader(name: str, spec: DestinationSpec) -> Read:
     change = converter_of((), hashed) if hashed is not None else None
 
     def read(_: Profile, traits: dict[str, Any]) -> Any:
-        value = traits.get(name)
+        value: Any = traits.get(name)
         if type(value) is not str or not value:
             return None
-        return value if change is None else change(value)
+        if change is not None:
+            value = change(value)
+        return None if type(value) is Reason else value
 
     return read
 

@@ -168,14 +168,18 @@ def ids_of(spec: DestinationSpec, encode: Encode) -> list[IdOf]:
 
 
 def also_of(spec: DestinationSpec, places: Places) -> list[tuple[int, str, str, Convert | None]]:
-    """(object, name, source, conversion) of what is no trait and may be sent."""
+    """(object, name, source, conversion) of what is no trait and may be sent.
+
+    Objects of what may not be have their numbers too: by these objects are nested.
+    """
+    targets = list(map(places.target, spec.also))
     return [
         (
-            *places.target(path),
+            *target,
             rule.source,
             _chained(_hashing(rule.source, spec), converter_of((rule.form,))),
         )
-        for path, rule in spec.also.items()
+        for target, rule in zip(targets, spec.also.values(), strict=True)
         if _is_open(rule.source, spec)
     ]
 

@@ -274,6 +274,40 @@ def test_objects_within_the_traits_come_in_one_order() -> None:
     assert sent.keys() == {"contact", "own", "seen", "ids", "more"}
 
 
+def test_objects_of_what_may_not_be_sent_keep_their_place() -> None:
+    """What is excluded would otherwise put all that is sent in another order."""
+    spec = made(
+        {
+            "exclude": ["phone"],
+            "also": {"a.x": {"from": "phone"}},
+            "defaults": {"c.d": 1, "a.e": 2},
+        }
+    )
+
+    lived = check([spec], [json.dumps({"userId": "user-1", "traits": {"n": 1}}).encode()])
+
+    sent = next(one[2] for one in lived.produced if one[0] == "out")
+    assert b'"traits":{"n":1,"c":{"d":1},"a":{"e":2}}' in sent
+
+
+@pytest.mark.parametrize("blank", [" ", "\t"])
+def test_what_is_blank_has_no_hash_and_is_no_id(blank: str) -> None:
+    """Everybody with a blank phone would be one person there."""
+    rules = [{"to": "id", "from": "phone"}, {"to": "id", "from": "user_id"}]
+    spec = made(
+        {
+            "hash": {"phone": "sha256"},
+            "identity": {"first_only": True, "rules": rules},
+            "also": {"ph": {"from": "phone", "as": "list"}},
+        }
+    )
+
+    lived = check([spec], [json.dumps({"userId": "user-1", "traits": {"phone": blank}}).encode()])
+
+    sent = json.loads(next(one[2] for one in lived.produced if one[0] == "out"))
+    assert (sent["identity"], sent["traits"]) == ({"id": "user-1"}, {})
+
+
 @pytest.mark.parametrize("path", PAYLOADS, ids=lambda path: path.stem)
 def test_what_is_left_out_of_real_payloads_is_counted_the_same(path: Any) -> None:
     """What cannot be sent is found by these counts."""
