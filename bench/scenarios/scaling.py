@@ -179,7 +179,7 @@ def wait_until_done(group: Backlog, events: int) -> None:
 
 def offline(bench: Bench) -> Findings:
     """``resolver resolve`` on a file, start-up and output included."""
-    count = int(bench.plan.scaled(400_000, 30_000))
+    count = int(bench.plan.scaled(400_000, 200_000))
     path = environments() / "offline.jsonl"
     with path.open("wb") as file:
         for one in events_of(count, UNIFORM):
