@@ -16,8 +16,9 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
 use std::ops::Range;
 
-/// Traits, values and ids remembered of one destination; emptied then.
-const MEMO_SIZE: usize = 16_384;
+/// Values, ids and traits' names remembered of one destination, each; emptied then. Most of what must
+/// be asked about is one of few values, or was never met.
+const MEMO_SIZE: usize = 4_096;
 /// The longest value that is remembered, with its trait's name.
 const REMEMBERED_BYTES_MAX: usize = 512;
 const ROOT: usize = 0;
