@@ -20,8 +20,13 @@ SWAP_TRIES_MAX: Final = 50
 """Lost swaps in a row before waiting: each one means that another worker made progress."""
 RECHECKS_MAX: Final = 50
 """Looks at moving versions before the batch is given up and taken again."""
+CHUNK_MIN: Final = 100
 CHUNK: Final = 500
-"""Records in one request of the store; see its edge."""
+"""Records in one request of the store, at least and at most; see its edge."""
+REQUESTS: Final = 8
+"""Requests that a round is made of where it has records enough for them: the store works on one
+while the worker works on the reply to another.
+"""
 COMMITS_SIZE: Final = 10_000
 """Incarnations whose commits are remembered: one per start or abort of any worker."""
 
@@ -73,7 +78,7 @@ class Pipeline:
 
     def _round(self, pending: list[Handle], tag: Tag) -> list[Handle]:
         """One try for each delta; returns those that lost their swap and must be joined again."""
-        chunks = chunks_of(pending, self.chunk)
+        chunks = chunks_of(pending, min(self.chunk, chunk_for(len(pending))))
 
         def decide(place: int, stored: list[Stored]) -> list[Swap]:
             chunk = chunks[place]
@@ -120,6 +125,11 @@ class Pipeline:
         self.engine.emit_again(moved, self.store.load([keys[place] for place in moved]))
         self.sink.flush()
         return True
+
+
+def chunk_for(pending: int) -> int:
+    """How many records each request of a round carries."""
+    return min(CHUNK, max(CHUNK_MIN, -(-pending // REQUESTS)))
 
 
 def chunks_of(pending: list[Handle], size: int) -> list[list[Handle]]:
