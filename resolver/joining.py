@@ -3,7 +3,7 @@
 Pure but for the encoder it is given: states in, a swap with its outputs and deliveries out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 from resolver.core.consent import Audience
@@ -36,8 +36,9 @@ class Target:
     """A destination, compiled: who reads it, where it goes, how its payloads are made, whether it
     is told who became part of a profile, and whether it gets alias events of that. One that takes
     profiles just as they are has an ``envelope``: what its messages call it, and the keys of the
-    options that are for it. One that takes them in a form that can be said as data has that as a
-    ``recipe``; its formatter does the same.
+    options that are for it; in Avro it has a ``head`` too: what tells the bytes before each record.
+    One that takes them in a form that can be said as data has that as a ``recipe``. The formatter
+    of either does the same.
     """
 
     __slots__ = (
@@ -45,6 +46,7 @@ class Target:
         "audience",
         "envelope",
         "formatter",
+        "head",
         "name",
         "recipe",
         "tells_merged",
@@ -61,6 +63,7 @@ class Target:
         announces: bool = False,
         tells_merged: bool = True,
         envelope: Envelope | None = None,
+        head: Callable[[], bytes] | None = None,
         recipe: object = None,
     ) -> None:
         self.name = name
@@ -70,6 +73,7 @@ class Target:
         self.announces = announces
         self.tells_merged = tells_merged
         self.envelope = envelope
+        self.head = head
         self.recipe = recipe
 
 

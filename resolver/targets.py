@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 Watch = Callable[[str, Counter[Reason]], None]
 """Told of a destination's name and its counts of what was left out."""
 
-OF_NO_MESSAGE = ("name", "preset", "about", "choices", "aliases", "topic", "opt_in")
-"""What of a specification does not bear on how a message is written."""
+OF_NO_PAYLOAD = ("name", "preset", "about", "choices", "aliases", "topic", "opt_in", "format")
+"""What of a specification does not bear on what a payload says."""
 
 
 def build_targets(settings: Settings, watch: Watch | None = None) -> list[Target]:
@@ -58,23 +58,25 @@ def build_target(
     shape = Shape(spec)
     if watch is not None:
         watch(spec.name, shape.left_out)
+    formatter = _formatter(shape, registry)
     return Target(
         spec.name,
         spec.topic,
         spec.audience(),
-        _formatter(shape, registry),
+        formatter,
         announces=spec.on_merge is OnMerge.ALIAS,
         tells_merged=spec.on_merge is not OnMerge.TOMBSTONE,
         envelope=envelope_of(spec),
+        head=formatter.head if isinstance(formatter, AvroFormatter) else None,
         recipe=recipe_of(spec, shape, msgspec.json.encode, msgspec.msgpack.decode),
     )
 
 
 def envelope_of(spec: DestinationSpec) -> Envelope | None:
-    """What a destination that takes profiles as JSON just as they are calls itself, and the keys of
-    its options; None of one that takes them in some other way.
+    """What a destination that takes profiles just as they are calls itself, and the keys of its
+    options; None of one that takes them in some other way.
     """
-    return (spec.name, spec.keys) if spec.differs_only_in(OF_NO_MESSAGE) else None
+    return (spec.name, spec.keys) if spec.differs_only_in(OF_NO_PAYLOAD) else None
 
 
 def build_formatter(spec: DestinationSpec, registry: "SchemaRegistry | None") -> Formatter:

@@ -10,6 +10,7 @@
 //! store. `wire` stands apart: it packs requests to Redis. `memory` is where all of it lies.
 
 mod arena;
+mod avro;
 mod batch;
 mod compact;
 mod engine;

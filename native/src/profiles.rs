@@ -382,10 +382,8 @@ impl Arena {
         out.extend(b",\"integrations\":{");
         json::write_text(out, envelope.name.as_bytes());
         out.push(b':');
-        let options = profile.options.iter().rev();
-        let own = options.into_iter().find(|one| envelope.has_key(self.text(one.0)));
-        match own {
-            Some(one) => json::write_packed(out, self.get(one.1))?,
+        match self.options_for(profile, envelope) {
+            Some(options) => json::write_packed(out, self.get(options))?,
             None => out.extend(b"{}"),
         }
         out.push(b'}');
@@ -412,6 +410,12 @@ impl Arena {
         self.write_context(out, profile);
         out.push(b'}');
         Ok(())
+    }
+
+    /// What was said last of the options that are for a destination.
+    pub fn options_for(&self, profile: &Profile, envelope: &Envelope) -> Option<Span> {
+        let options = profile.options.iter().rev();
+        options.into_iter().find(|one| envelope.has_key(self.text(one.0))).map(|one| one.1)
     }
 
     /// The userId senders used: a user's id, a lead's address, none of a device.

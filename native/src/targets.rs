@@ -22,6 +22,8 @@ pub struct Target {
     pub announces: bool,
     /// Of a destination that takes profiles just as they are.
     pub envelope: Option<Envelope>,
+    /// Of one of those that takes them in Avro: what tells what stands before each record.
+    head: Option<Py<PyAny>>,
     /// Of one that takes them in a form of its own, which is known here.
     pub form: Option<Form>,
     pub sights: Sights,
@@ -193,6 +195,7 @@ impl Target {
     pub fn new(target: &Bound<PyAny>) -> PyResult<Target> {
         let envelope: Option<(String, Vec<String>)> = target.getattr("envelope")?.extract()?;
         let recipe = target.getattr("recipe")?;
+        let head = target.getattr("head")?;
         Ok(Target {
             form: if recipe.is_none() { None } else { Some(Form::new(&recipe)?) },
             name: target.getattr("name")?.extract()?,
@@ -200,6 +203,7 @@ impl Target {
             topic: target.getattr("topic")?.cast_into::<PyString>()?.unbind(),
             announces: target.getattr("announces")?.extract()?,
             envelope: envelope.map(|(name, keys)| Envelope { name, keys }),
+            head: (!head.is_none()).then(|| head.unbind()),
             sights: Sights::default(),
             tells_merged: target.getattr("tells_merged")?.extract()?,
             formatter: target.getattr("formatter")?.unbind(),
@@ -228,11 +232,15 @@ impl Target {
     ) -> PyResult<Option<Stable>> {
         let mut out = Vec::with_capacity(1_024);
         if let Some(envelope) = &self.envelope {
-            let written = arena.write_stable(&mut out, &seen.profile, envelope);
-            return match written {
-                Ok(()) => Ok(Some(Stable::Written(out))),
-                Err(_) => Err(no_state(py)),
+            let written = match &self.head {
+                None => arena.write_stable(&mut out, &seen.profile, envelope).map(|()| true),
+                Some(_) => arena.write_record(&mut out, &seen.profile, envelope),
             };
+            match written {
+                Ok(true) => return Ok(Some(Stable::Written(out))),
+                Ok(false) => out.clear(),
+                Err(_) => return Err(no_state(py)),
+            }
         }
         if let Some(form) = &mut self.form {
             match form.write(py, arena, &seen.profile, &mut out)? {
@@ -285,6 +293,15 @@ impl Target {
                 PyBytes::new(py, bytes).unbind()
             }
             Stable::Written(bytes) => {
+                let merged: &[Name] = if self.tells_merged { said.merged } else { &[] };
+                let said = Revision { merged, ..*said };
+                let mut out = Vec::with_capacity(bytes.len() + 256);
+                if let Some(head) = &self.head {
+                    out.extend_from_slice(head.bind(py).call0()?.cast::<PyBytes>()?.as_bytes());
+                    out.extend_from_slice(bytes);
+                    arena.write_record_end(&mut out, seen.profile.id, &said);
+                    return Ok(PyBytes::new(py, &out).into_any());
+                }
                 let (changed, removed) = match &mut self.form {
                     None => (arena.texts_of(said.changed), arena.texts_of(said.removed)),
                     Some(form) => (
@@ -292,10 +309,7 @@ impl Target {
                         form.called(py, arena, said.removed)?,
                     ),
                 };
-                let merged: &[Name] = if self.tells_merged { said.merged } else { &[] };
-                let said = Revision { merged, ..*said };
                 let names = [changed.as_deref(), removed.as_deref()];
-                let mut out = Vec::with_capacity(bytes.len() + 256);
                 arena.write_message(&mut out, bytes, seen.profile.id, &said, names);
                 return Ok(PyBytes::new(py, &out).into_any());
             }

@@ -60,7 +60,7 @@ class AvroFormatter:
         part, where there are alias events; the rest as for JSON.
         """
         self._shape = shape
-        self._head = head
+        self.head = head
         self._stable = stable
         self._revision = revision
         self._revise = revise
@@ -92,7 +92,7 @@ class AvroFormatter:
             payload, more = self._revise(profile, revision.changed, revision.removed)
             stable = stable if payload is None else self._write(payload)
             said |= more
-        return self._head() + stable + self._revision.write(said)
+        return self.head() + stable + self._revision.write(said)
 
     def aliases(self, profile: Profile, revision: Revision) -> list[bytes]:
         """Records of the same contract, so that one topic has one schema."""
@@ -100,7 +100,7 @@ class AvroFormatter:
             return []
         merged, version, caused_by = revision.merged, revision.version, revision.caused_by
         return [
-            self._head() + self._whole.write(one)
+            self.head() + self._whole.write(one)
             for one in self._announce(profile, merged, version, caused_by)
         ]
 

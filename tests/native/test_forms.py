@@ -240,6 +240,41 @@ def test_any_profile_is_the_same_to_every_vendor(events: list[dict[str, Any]]) -
     check(specs, [json.dumps(event).encode() for event in events])
 
 
+@settings(max_examples=500, derandomize=True, deadline=None)
+@given(events=EVENTS, context=st.dictionaries(NAMES, VALUES, max_size=5))
+def test_any_profile_in_avro_is_the_same(
+    events: list[dict[str, Any]], context: dict[str, Any]
+) -> None:
+    """Whoever takes profiles just as they are may take them in Avro."""
+    options = {"one": context, "All": False}
+    more = {"context": context, "integrations": options}
+
+    check([made({"format": "avro"})], [json.dumps(event | more).encode() for event in events])
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        '{"b":1,"a":{"d":[],"c":{}},"":null}',
+        '{"a":1,"a":2,"b":{"x":1,"x":2}}',
+        '{"\\u0061":1,"b":2}',
+        '{"a":"\\ud83d\\ude00","b":"\\n"}',
+        '{"a":-0,"b":-0.0,"c":1e400,"d":1e-400,"e":0.1}',
+        '{"a":9223372036854775807,"b":9223372036854775808,"c":-9223372036854775809,"d":1e3}',
+        '{"a":12345678901234567890123,"b":[[[[1]]]]}',
+        '{"a":"\\ud800","b":1}',
+        ' { "a" : [ 1 , 2.5 , true , null , "x" ] } ',
+    ],
+)
+def test_odd_contexts_are_the_same_in_avro(context: str) -> None:
+    """Traits and contexts are read in different ways: both come to the same bytes."""
+    event = f'{{"userId":"user-1","traits":{context},"context":{context}}}'
+
+    lived = check([made({"format": "avro"})], [event.encode(), event.replace("1", "3").encode()])
+
+    assert any(one[0] == "out" for one in lived.produced if one != "flushed")
+
+
 @pytest.mark.parametrize("date_time", ["keep", "epoch_s"])
 @pytest.mark.parametrize("date", ["keep", "epoch_ms"])
 def test_text_that_may_be_a_date_is_looked_at(date_time: str, date: str) -> None:
@@ -312,14 +347,19 @@ def test_what_is_blank_has_no_hash_and_is_no_id(blank: str) -> None:
 def test_what_is_left_out_of_real_payloads_is_counted_the_same(path: Any) -> None:
     """What cannot be sent is found by these counts."""
     specs = [DestinationSpec(name=name, preset=name, topic=name) for name in preset_names()]
+    specs.append(made({"format": "avro"}))
 
     check(specs, path.read_bytes().splitlines())
 
 
-@pytest.mark.parametrize("preset", preset_names())
-def test_usual_profiles_need_no_formatter(preset: str) -> None:
+@pytest.mark.parametrize(
+    "stated",
+    [{"format": "avro"}, *({"preset": name, "opt_in": False} for name in preset_names())],
+    ids=lambda stated: stated.get("preset", "avro"),
+)
+def test_usual_profiles_need_no_formatter(stated: dict[str, Any]) -> None:
     """A form that always took the long way would be right, and four times as slow."""
-    target = build_target(DestinationSpec(name="one", preset=preset, topic="out", opt_in=False))
+    target = build_target(made(stated))
     target.formatter = watched = Watched(target.formatter)
     messages = lines([value for _, value in generate(600, skewed=True)])
 
