@@ -5,9 +5,10 @@
 //! other. `docs/architecture.md` says which file here corresponds to which module there.
 //!
 //! Read `engine` first. `arena` holds what a batch is made of; `reading` makes events of messages,
-//! `batch` folds them, `records` joins them, `profiles` folds them for a destination, and `state`
-//! keeps them. What is unusual is `json::Odd` and left to Python. `lines` does without engine and
-//! store. `wire` stands apart: it packs requests to Redis. `memory` is where all of it lies.
+//! `batch` folds them, `records` joins them, `profiles` folds them for a destination, `targets` has
+//! its messages written (by `profiles`, `forms` or `avro`), and `state` keeps records. What is unusual
+//! is `json::Odd` and left to Python. `lines` does without engine and store. `wire` stands apart: it
+//! packs requests to Redis. `memory` is where all of it lies.
 
 mod arena;
 mod avro;
