@@ -29,6 +29,7 @@ the only copy, and its last record would become an empty one."""
 
 
 Envelope = tuple[str, tuple[str, ...]]
+AvroEnvelope = tuple[str, tuple[str, ...], Callable[[], bytes]]
 
 
 @final
@@ -36,17 +37,17 @@ class Target:
     """A destination, compiled: who reads it, where it goes, how its payloads are made, whether it
     is told who became part of a profile, and whether it gets alias events of that. One that takes
     profiles just as they are has an ``envelope``: what its messages call it, and the keys of the
-    options that are for it; in Avro it has a ``head`` too: what tells the bytes before each record.
-    One that takes them in a form that can be said as data has that as a ``recipe``. The formatter
-    of either does the same.
+    options that are for it; in Avro it has ``avro`` instead, with what tells the bytes before each
+    record. One that takes them in a form that can be said as data has that as a ``recipe``. The
+    formatter of each does the same.
     """
 
     __slots__ = (
         "announces",
         "audience",
+        "avro",
         "envelope",
         "formatter",
-        "head",
         "name",
         "recipe",
         "tells_merged",
@@ -63,7 +64,7 @@ class Target:
         announces: bool = False,
         tells_merged: bool = True,
         envelope: Envelope | None = None,
-        head: Callable[[], bytes] | None = None,
+        avro: AvroEnvelope | None = None,
         recipe: object = None,
     ) -> None:
         self.name = name
@@ -73,7 +74,7 @@ class Target:
         self.announces = announces
         self.tells_merged = tells_merged
         self.envelope = envelope
-        self.head = head
+        self.avro = avro
         self.recipe = recipe
 
 

@@ -78,7 +78,8 @@ class Pipeline:
 
     def _round(self, pending: list[Handle], tag: Tag) -> list[Handle]:
         """One try for each delta; returns those that lost their swap and must be joined again."""
-        chunks = chunks_of(pending, min(self.chunk, chunk_for(len(pending))))
+        size = chunk_for(len(pending)) if self.store.overlaps else CHUNK
+        chunks = chunks_of(pending, min(self.chunk, size))
 
         def decide(place: int, stored: list[Stored]) -> list[Swap]:
             chunk = chunks[place]
@@ -128,7 +129,7 @@ class Pipeline:
 
 
 def chunk_for(pending: int) -> int:
-    """How many records each request of a round carries."""
+    """How many records each request of a round carries, of a store that overlaps."""
     return min(CHUNK, max(CHUNK_MIN, -(-pending // REQUESTS)))
 
 

@@ -93,6 +93,9 @@ Decide = Callable[[int, list[Stored]], list[Swap]]
 class Store(Protocol):
     """Profiles' records and the table of commits. Every verb takes a batch, in one round trip."""
 
+    overlaps: bool
+    """Whether it works on one request of ``exchange`` while the caller works on another's reply."""
+
     def exchange(
         self, loads: Sequence[Sequence[str]], decide: "Decide"
     ) -> Iterator[tuple[int, list[Stored | None]]]:

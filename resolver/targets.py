@@ -59,6 +59,8 @@ def build_target(
     if watch is not None:
         watch(spec.name, shape.left_out)
     formatter = _formatter(shape, registry)
+    envelope = envelope_of(spec)
+    head = formatter.head if isinstance(formatter, AvroFormatter) else None
     return Target(
         spec.name,
         spec.topic,
@@ -66,8 +68,8 @@ def build_target(
         formatter,
         announces=spec.on_merge is OnMerge.ALIAS,
         tells_merged=spec.on_merge is not OnMerge.TOMBSTONE,
-        envelope=envelope_of(spec),
-        head=formatter.head if isinstance(formatter, AvroFormatter) else None,
+        envelope=envelope if head is None else None,
+        avro=(*envelope, head) if envelope is not None and head is not None else None,
         recipe=recipe_of(spec, shape, msgspec.json.encode, msgspec.msgpack.decode),
     )
 

@@ -154,7 +154,9 @@ fn write_context(out: &mut Vec<u8>, context: Option<&[u8]>) -> Result<bool, Malf
         return Ok(false);
     }
     let mut reader = Reader::new(&packed);
-    let count = reader.map()?;
+    let Token::Map(count) = reader.next()? else {
+        return Ok(false);
+    };
     write_members(out, &mut reader, count)?;
     Ok(true)
 }

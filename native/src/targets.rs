@@ -22,8 +22,8 @@ pub struct Target {
     pub announces: bool,
     /// Of a destination that takes profiles just as they are.
     pub envelope: Option<Envelope>,
-    /// Of one of those that takes them in Avro: what tells what stands before each record.
-    head: Option<Py<PyAny>>,
+    /// Of one that takes them so in Avro, with what tells the bytes before each record.
+    avro: Option<(Envelope, Py<PyAny>)>,
     /// Of one that takes them in a form of its own, which is known here.
     pub form: Option<Form>,
     pub sights: Sights,
@@ -195,7 +195,7 @@ impl Target {
     pub fn new(target: &Bound<PyAny>) -> PyResult<Target> {
         let envelope: Option<(String, Vec<String>)> = target.getattr("envelope")?.extract()?;
         let recipe = target.getattr("recipe")?;
-        let head = target.getattr("head")?;
+        let avro: Option<(String, Vec<String>, Py<PyAny>)> = target.getattr("avro")?.extract()?;
         Ok(Target {
             form: if recipe.is_none() { None } else { Some(Form::new(&recipe)?) },
             name: target.getattr("name")?.extract()?,
@@ -203,7 +203,7 @@ impl Target {
             topic: target.getattr("topic")?.cast_into::<PyString>()?.unbind(),
             announces: target.getattr("announces")?.extract()?,
             envelope: envelope.map(|(name, keys)| Envelope { name, keys }),
-            head: (!head.is_none()).then(|| head.unbind()),
+            avro: avro.map(|(name, keys, head)| (Envelope { name, keys }, head)),
             sights: Sights::default(),
             tells_merged: target.getattr("tells_merged")?.extract()?,
             formatter: target.getattr("formatter")?.unbind(),
@@ -232,13 +232,16 @@ impl Target {
     ) -> PyResult<Option<Stable>> {
         let mut out = Vec::with_capacity(1_024);
         if let Some(envelope) = &self.envelope {
-            let written = match &self.head {
-                None => arena.write_stable(&mut out, &seen.profile, envelope).map(|()| true),
-                Some(_) => arena.write_record(&mut out, &seen.profile, envelope),
+            let written = arena.write_stable(&mut out, &seen.profile, envelope);
+            return match written {
+                Ok(()) => Ok(Some(Stable::Written(out))),
+                Err(_) => Err(no_state(py)),
             };
-            match written {
+        }
+        if let Some((envelope, _)) = &self.avro {
+            match arena.write_record(&mut out, &seen.profile, envelope) {
                 Ok(true) => return Ok(Some(Stable::Written(out))),
-                Ok(false) => out.clear(),
+                Ok(false) => {}
                 Err(_) => return Err(no_state(py)),
             }
         }
@@ -296,7 +299,7 @@ impl Target {
                 let merged: &[Name] = if self.tells_merged { said.merged } else { &[] };
                 let said = Revision { merged, ..*said };
                 let mut out = Vec::with_capacity(bytes.len() + 256);
-                if let Some(head) = &self.head {
+                if let Some((_, head)) = &self.avro {
                     out.extend_from_slice(head.bind(py).call0()?.cast::<PyBytes>()?.as_bytes());
                     out.extend_from_slice(bytes);
                     arena.write_record_end(&mut out, seen.profile.id, &said);

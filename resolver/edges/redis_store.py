@@ -100,6 +100,7 @@ class RedisStore:
         self.client = client
         self.prefix = prefix
         self.cluster = cluster
+        self.overlaps = not cluster
         self.calls = 0
         package = files("resolver.edges")
         self._swap_script = client.register_script((package / "swap.lua").read_text())

@@ -247,7 +247,7 @@ def test_any_profile_in_avro_is_the_same(
 ) -> None:
     """Whoever takes profiles just as they are may take them in Avro."""
     options = {"one": context, "All": False}
-    more = {"context": context, "integrations": options}
+    more = {"context": {"page": context, "app": context}, "integrations": options}
 
     check([made({"format": "avro"})], [json.dumps(event | more).encode() for event in events])
 
@@ -268,11 +268,11 @@ def test_any_profile_in_avro_is_the_same(
 )
 def test_odd_contexts_are_the_same_in_avro(context: str) -> None:
     """Traits and contexts are read in different ways: both come to the same bytes."""
-    event = f'{{"userId":"user-1","traits":{context},"context":{context}}}'
+    event = f'{{"userId":"user-1","traits":{context},"context":{{"page":{context},"app":[1]}}}}'
 
     lived = check([made({"format": "avro"})], [event.encode(), event.replace("1", "3").encode()])
 
-    assert any(one[0] == "out" for one in lived.produced if one != "flushed")
+    assert any(one != "flushed" and one[0] == "out" and b"page" in one[2] for one in lived.produced)
 
 
 @pytest.mark.parametrize("date_time", ["keep", "epoch_s"])
