@@ -29,8 +29,7 @@ class MemoryStore:
     def __init__(self, shared: "MemoryRedis | None" = None, step: Step = no_step) -> None:
         self.shared = shared or MemoryRedis()
         self.step = step
-        self.overlaps = True
-        self.token = 0
+        self.overlaps, self.token = True, 0
         self.first, self.others_none, self.undisturbed = True, False, False
 
     def exchange(
