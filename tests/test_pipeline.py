@@ -1,9 +1,33 @@
 """How a round is cut into requests of the store."""
 
+from collections.abc import Iterator, Sequence
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolver.pipeline import CHUNK, CHUNK_MIN, REQUESTS, chunk_for, chunks_of
+from bench.generate import generate
+from resolver.assembly import SystemClock
+from resolver.edges.memory import MemoryKafka, MemorySink, MemorySource, MemoryStore
+from resolver.joining import Tag
+from resolver.pipeline import CHUNK, CHUNK_MIN, REQUESTS, Pipeline, chunk_for, chunks_of
+from resolver.ports import Decide, Message, Stored
+from tests.engines import reference
+
+
+class Listening(MemoryStore):
+    """Remembers how many keys each load had, round by round."""
+
+    def __init__(self, *, overlaps: bool) -> None:
+        super().__init__()
+        self.overlaps = overlaps
+        self.rounds: list[list[int]] = []
+
+    def exchange(
+        self, loads: Sequence[Sequence[str]], decide: Decide
+    ) -> Iterator[tuple[int, list[Stored | None]]]:
+        self.rounds.append(list(map(len, loads)))
+        return super().exchange(loads, decide)
 
 
 @given(pending=st.integers(1, 20_000))
@@ -22,3 +46,18 @@ def test_no_request_is_smaller_than_it_is_worth(pending: int) -> None:
     chunks = chunks_of([object()] * pending, chunk_for(pending))
 
     assert all(len(one) >= CHUNK_MIN for one in chunks[:-1])
+
+
+@pytest.mark.parametrize("overlaps", [True, False])
+def test_only_a_store_that_overlaps_gets_small_requests(overlaps: bool) -> None:
+    """Where one request waits for another, as on a cluster, more of them are only more waiting."""
+    store = Listening(overlaps=overlaps)
+    sink = MemorySink(MemorySource(MemoryKafka(), "w"), "dead", None)
+    pipeline = Pipeline(engine=reference(sink, []), store=store, sink=sink, clock=SystemClock())
+    events = enumerate(generate(800, skewed=False))
+
+    pipeline.run([Message("raw", 0, at, 0, key, value) for at, (key, value) in events], Tag("a", 0))
+
+    devices, *_ = store.rounds
+    assert sum(devices) > CHUNK
+    assert len(devices) == (REQUESTS if overlaps else 2)
