@@ -1,8 +1,9 @@
 """Sends events on a schedule, whatever becomes of them: an open loop in a process of its own.
 
-``python -m bench.load ORDER``. The n-th event is due at ``start + n / rate`` on the monotonic
-clock, which is one for all processes of a machine. An event that goes out late counts from when it
-was due: so a stalled worker, or a stalled sender, makes latency longer and never hides it.
+``python -m bench.load ORDER`` sends each event by itself, for a trickle; see ``steady`` for more.
+The n-th event is due at ``start + n / rate`` on the monotonic clock, which is one for all processes
+of a machine. An event that goes out late counts from when it was due: so a stalled worker, or a
+stalled sender, makes latency longer and never hides it.
 """
 
 import json
@@ -19,18 +20,10 @@ from bench.generate import Law, events_of
 from tests.stack.services import ROOT, die_with_parent
 
 STEADY_FROM = 1_000.0
-"""Events a second from which events are sent together: one request for each would cost the broker
-more than whoever reads them."""
-TICK_S, STEADY_TICK_S = 0.001, 0.010
-"""How long the sender sleeps when nothing is due: what it adds to a latency at most. At a steady
-rate every tick wakes its client's thread and the broker's: with ticks of 1 ms instead of 10 the
-two cores were busy by 0.14 to 0.29 more, of which the sender's own part was 0.04 to 0.05.
-"""
-STEADY_LINGER_MS = 12
-"""How long an event waits for others of its partition, which is in its latency: a little more than
-a tick, so that two of them go together. Then an event is under way after 22 ms at most. With less,
-a sender to 12 partitions is mostly requests: 2,400 a second with 5 ms and short ticks.
-"""
+"""Events a second from which a sender of its own, ``bench.steady``, sends events together: one
+request for each would cost the broker more than whoever reads them."""
+TICK_S = 0.001
+"""How long the sender sleeps when nothing is due: what it adds to a latency at most."""
 READY_S_MAX = 300.0
 
 
@@ -53,8 +46,9 @@ class Load:
         self.order = order
         self.ended = 0.0
         """When the last event had been taken, once it has finished."""
+        sender = "bench.steady" if order.rate >= STEADY_FROM else "bench.load"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.load", json.dumps(asdict(order))],
+            [sys.executable, "-m", sender, json.dumps(asdict(order))],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -91,12 +85,11 @@ class Load:
 
 def send(order: Order) -> float:
     """Generates, says ``ready``, waits for a start on stdin, sends; returns the worst lateness."""
-    law, steady = Law(**order.law), order.rate >= STEADY_FROM
-    events = [(one.key, one.value) for one in events_of(order.count, law, order.seed)]
+    events = [(one.key, one.value) for one in events_of(order.count, Law(**order.law), order.seed)]
     producer = Producer(
         {
             "bootstrap.servers": order.brokers,
-            "linger.ms": STEADY_LINGER_MS if steady else 0,
+            "linger.ms": 0,
             "partitioner": "murmur2_random",
             "queue.buffering.max.messages": 2_000_000,
             "queue.buffering.max.kbytes": 2_000_000,
@@ -115,7 +108,7 @@ def send(order: Order) -> float:
             producer.produce(order.topic, value, key)
         sent = max(sent, due)
         producer.poll(0)
-        time.sleep(STEADY_TICK_S if steady else TICK_S)
+        time.sleep(TICK_S)
     producer.flush()
     return late
 
