@@ -1,8 +1,10 @@
 """The Store port's contract: one suite on the memory edge, a real Redis and a real cluster."""
 
 import random
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from threading import Barrier
 from typing import Any
 
@@ -275,8 +277,11 @@ def test_a_swap_between_two_own_ones_is_noticed_too(stores: Pair) -> None:
     assert not store.alone()
 
 
+@pytest.mark.parametrize(
+    "theirs", [{0: "user:b"}, {0: "user:b", 1: "user:d"}], ids=["once", "twice"]
+)
 def test_a_foreign_swap_since_the_load_is_found_whatever_own_swaps_came_between(
-    stores: Pair,
+    stores: Pair, theirs: dict[int, str]
 ) -> None:
     """Chunks are loaded ahead: a token that is the own one again says nothing of those."""
     store, other = stores
@@ -287,19 +292,50 @@ def test_a_foreign_swap_since_the_load_is_found_whatever_own_swaps_came_between(
     def decide(place: int, states: list[Stored]) -> list[Swap]:
         key = keys[place][0]
         loaded[key] = states[0]
-        if place == 0:
-            swapped(other, Swap("user:b", 0, 5, b"theirs"))
-        if place == 1:
-            swapped(other, Swap("user:d", 0, 5, b"theirs"))
+        if place in theirs:
+            swapped(other, Swap(theirs[place], 0, 5, b"theirs"))
         return [Swap(key, states[0].version, 9, b"own")]
 
     store.watch()
     replies = {keys[place][0]: found[0] for place, found in store.exchange(keys, decide)}
 
-    for key in ("user:b", "user:d"):
+    for key in theirs.values():
         assert replies[key] == (Stored(5, b"theirs") if loaded[key] == ABSENT else None)
-    assert replies["user:a"] is None
-    assert replies["user:c"] is None
+    assert all(replies[key] is None for (key,) in keys if key not in theirs.values())
+
+
+def test_no_swap_is_lost_however_two_workers_take_turns(stores: Pair) -> None:
+    """Each state names all swaps before it: one that overlooks another would drop its name."""
+    chance, numbers = random.Random(7), count(1)
+    done: defaultdict[str, set[int]] = defaultdict(set)
+
+    def take(store: Store, chunks: list[list[str]], between: Callable[[], None]) -> None:
+        asked: dict[int, list[Swap]] = {}
+
+        def decide(place: int, states: list[Stored]) -> list[Swap]:
+            between()
+            asked[place] = [
+                Swap(key, state.version, number, state.state + b" %d" % number)
+                for key, state, number in zip(chunks[place], states, numbers, strict=False)
+            ]
+            return asked[place]
+
+        for place, replies in store.exchange(chunks, decide):
+            for swap, reply in zip(asked[place], replies, strict=True):
+                done[swap.key] |= {swap.version} if reply is None else set()
+
+    def disturb() -> None:
+        if chance.random() < 0.2:
+            take(stores[1], [[chance.choice("abcdef")]], lambda: None)
+
+    for _ in range(300):
+        stores[0].watch()
+        for _ in range(2):
+            keys = chance.sample("abcdef", chance.randint(1, 6))
+            take(stores[0], [[key] for key in keys], disturb)
+
+    for key, state in zip("abcdef", stores[0].load("abcdef"), strict=True):
+        assert set(map(int, state.state.split())) == done[key]
 
 
 def test_a_worker_that_is_alone_compares_no_versions(own_server: Redis, fresh: str) -> None:
@@ -316,6 +352,32 @@ def test_a_worker_that_is_alone_compares_no_versions(own_server: Redis, fresh: s
     assert commands["cmdstat_mset"]["calls"] == 1
     assert store.load(["user:u", "user:v"]) == [Stored(2, b"y"), Stored(2, b"y")]
     store.close()
+
+
+def test_a_worker_that_found_another_ones_token_trusts_its_own_again(
+    own_server: Redis, fresh: str
+) -> None:
+    """One foreign swap costs one batch: what moved before the own swaps is none of theirs."""
+    store, other = (RedisStore(connect(own_server.url), f"{fresh}:") for _ in range(2))
+    swapped(store, Swap("user:u", 0, 1, b"x"))
+    swapped(other, Swap("user:v", 0, 1, b"x"))
+    chunks = [["user:u"], ["user:v"], ["user:w"]]
+
+    def decide(place: int, states: list[Stored]) -> list[Swap]:
+        return [Swap(chunks[place][0], states[0].version, states[0].version + 1, b"y")]
+
+    store.watch()
+    compared = list(store.exchange(chunks, decide))
+    undisturbed = store.alone()
+    store.client.config_resetstat()
+    store.watch()
+    trusted = list(store.exchange(chunks, decide))
+
+    assert compared == trusted == [(0, [None]), (1, [None]), (2, [None])]
+    assert undisturbed
+    assert store.client.info("commandstats")["cmdstat_mset"]["calls"] == len(chunks)
+    store.close()
+    other.close()
 
 
 def test_a_token_dies_with_its_connection(own_server: Redis, fresh: str) -> None:
