@@ -62,7 +62,7 @@ test-compiled: $(VENV)/.test .compiled/.done  ## The rules and the protocol, as 
 stack: $(VENV)/.test  ## Kafka, Redis and a schema registry on this machine, until Ctrl-C
 	@"$(VENV)/bin/python" -m tests.stack
 
-bench: $(VENV)/.bench .compiled/.done  ## The resolver beside a passthrough and its peers, in one run
+bench: $(VENV)/.test .compiled/.done  ## The resolver beside a passthrough and its peers, in one run
 	@$(RUN_COMPILED) "$(VENV)/bin/python" -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 profile: $(VENV)/.bench  ## Where the time goes by function, on the sources, whose frames show
