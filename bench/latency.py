@@ -20,8 +20,8 @@ from bench.stack import PARTITIONS
 from bench.watched import ContenderError
 
 CAUSE = b'":"ajs-next-'
-"""Begins the only messageId that an output names; a time and a number follow."""
-NUMBER = slice(len(CAUSE) + 14, len(CAUSE) + 26)
+"""Begins the only messageId that an output names; thirteen digits of time and a number follow."""
+NUMBER = slice(14, 26)
 PROBE_S = 0.5
 QUIET_S_MAX = 20.0
 """After the last event was sent: outputs that take longer than this count as lost."""
@@ -74,11 +74,10 @@ class Reader:
         found = 0
         for record in records:
             value = record.value() or b"" if record.error() is None else b""
-            cause = value.find(CAUSE)
-            if cause >= 0:
+            _, _, cause = value.partition(CAUSE)
+            if cause:
                 found += 1
-                number = value[cause + NUMBER.start : cause + NUMBER.stop]
-                self.seen.setdefault(int(number, 16), now)
+                self.seen.setdefault(int(cause[NUMBER], 16), now)
         return found
 
     def close(self) -> None:

@@ -91,8 +91,6 @@ def send(order: Order) -> float:
             "bootstrap.servers": order.brokers,
             "linger.ms": 0,
             "partitioner": "murmur2_random",
-            "queue.buffering.max.messages": 2_000_000,
-            "queue.buffering.max.kbytes": 2_000_000,
         }
     )
     producer.list_topics(order.topic)
