@@ -31,6 +31,7 @@ from resolver.edges.kafka_tools import (
 )
 from resolver.edges.native import NATIVE_LINES, NATIVE_PACKING
 from resolver.edges.redis_client import connect, connect_sentinel
+from resolver.edges.redis_packing import Packer
 from resolver.edges.redis_store import RedisStore
 from resolver.edges.schema_files import IDENTIFY, schema_text
 from resolver.edges.state_codec import StateCodec
@@ -206,18 +207,19 @@ def build_decoders(settings: Settings) -> dict[str, Decoder]:
 def open_store(settings: Settings) -> RedisStore:
     """The store; nothing connects yet."""
     redis = settings.redis
-    packing = None if settings.engine == "reference" else NATIVE_PACKING
+    reference = settings.engine == "reference" or NATIVE_PACKING is None
+    packing = Packer if reference else NATIVE_PACKING
     if redis.sentinel is not None:
         addresses = (one.partition(":") for one in redis.sentinel.hosts)
         hosts = [(host, int(port or SENTINEL_PORT)) for host, _, port in addresses]
         client = connect_sentinel(hosts, redis.sentinel.service, redis.url)
-        return RedisStore(client, redis.prefix, packing=packing)
+        return RedisStore(client, redis.prefix, packing)
     try:
         with reaching_store(settings):
             client = connect(redis.url, cluster=redis.cluster)
     except ValueError as error:
         raise ConfigError(f"redis.url: {error}") from error
-    return RedisStore(client, redis.prefix, cluster=redis.cluster, packing=packing)
+    return RedisStore(client, redis.prefix, packing, cluster=redis.cluster)
 
 
 def check(settings: Settings) -> Iterator[tuple[str, ResolverError | None]]:

@@ -77,6 +77,7 @@ EDGE_LIBRARIES = {
     "kafka": {"confluent_kafka"},
     "kafka_tools": {"confluent_kafka"},
     "redis_client": {"redis"},
+    "redis_packing": {"hiredis"},
     "redis_store": {"redis", "hiredis"},
     "memory": set[str](),
     "telemetry": {"prometheus_client", "structlog"},

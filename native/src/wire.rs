@@ -55,33 +55,82 @@ impl Packer {
         script: &str,
         token_name: &str,
         token: &[u8],
-        trusted: &[u8],
         swaps: &Bound<PyAny>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let count = swaps.len()?;
         let mut out = Vec::with_capacity(STATE_BYTES * (count + 1));
         let mut expected = Vec::with_capacity(VERSION_BYTES * count);
-        head(&mut out, 3 + count + 1 + 3 + count);
+        head(&mut out, 3 + count + 1 + 2 + count);
         text(&mut out, &[b"EVALSHA"]);
         text(&mut out, &[script.as_bytes()]);
         text(&mut out, &[(count + 1).to_string().as_bytes()]);
-        let mut states: Vec<([u8; VERSION_BYTES], Bound<PyBytes>)> = Vec::with_capacity(count);
+        let mut states = Vec::with_capacity(count);
         for swap in swaps.try_iter()? {
             let swap = swap?;
-            let key = swap.getattr(intern!(py, "key"))?;
-            self.name(&mut out, key.cast::<PyString>()?.to_str()?);
+            self.name_of(&mut out, &swap)?;
             expected.extend(version(&swap.getattr(intern!(py, "expected"))?)?);
-            let state = swap.getattr(intern!(py, "state"))?.cast_into::<PyBytes>()?;
-            states.push((version(&swap.getattr(intern!(py, "version"))?)?, state));
+            states.push(state(&swap)?);
         }
         text(&mut out, &[token_name.as_bytes()]);
         text(&mut out, &[token]);
-        text(&mut out, &[trusted]);
         text(&mut out, &[&expected]);
         for (version, state) in &states {
             text(&mut out, &[version, state.as_bytes()]);
         }
         Ok(PyBytes::new(py, &out))
+    }
+
+    /// The request to set states and the token, all at once or, if a watched key moved, none.
+    fn set_all<'py>(
+        &self,
+        py: Python<'py>,
+        token_name: &str,
+        token: &[u8],
+        swaps: &Bound<PyAny>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let count = swaps.len()?;
+        let mut out = Vec::with_capacity(STATE_BYTES * (count + 1));
+        head(&mut out, 1);
+        text(&mut out, &[b"MULTI"]);
+        head(&mut out, 3 + 2 * count);
+        text(&mut out, &[b"MSET"]);
+        text(&mut out, &[token_name.as_bytes()]);
+        text(&mut out, &[token]);
+        for swap in swaps.try_iter()? {
+            let swap = swap?;
+            self.name_of(&mut out, &swap)?;
+            let (version, state) = state(&swap)?;
+            text(&mut out, &[&version, state.as_bytes()]);
+        }
+        head(&mut out, 1);
+        text(&mut out, &[b"EXEC"]);
+        Ok(PyBytes::new(py, &out))
+    }
+
+    /// The expected versions as one, then each new version with its state.
+    fn arguments<'py>(
+        &self,
+        py: Python<'py>,
+        swaps: &Bound<PyAny>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let mut expected = Vec::new();
+        let kept = PyList::empty(py);
+        for swap in swaps.try_iter()? {
+            let swap = swap?;
+            expected.extend(version(&swap.getattr(intern!(py, "expected"))?)?);
+            let (version, state) = state(&swap)?;
+            kept.append(PyBytes::new(py, &[&version, state.as_bytes()].concat()))?;
+        }
+        kept.insert(0, PyBytes::new(py, &expected))?;
+        Ok(kept)
+    }
+
+    /// Where a record lies.
+    #[pyo3(name = "name")]
+    fn key<'py>(&self, py: Python<'py>, key: &str) -> Bound<'py, PyBytes> {
+        let mut out = Vec::new();
+        self.place(&mut out, key);
+        PyBytes::new(py, &out)
     }
 
     /// The records of a reply.
@@ -106,16 +155,41 @@ impl Packer {
 }
 
 impl Packer {
-    /// A record's key in Redis: `name_of` in Python.
+    /// The key in Redis of a swap's record.
+    fn name_of(&self, out: &mut Vec<u8>, swap: &Bound<PyAny>) -> PyResult<()> {
+        let key = swap.getattr(intern!(swap.py(), "key"))?;
+        self.name(out, key.cast::<PyString>()?.to_str()?);
+        Ok(())
+    }
+
+    /// A record's key as an argument.
     fn name(&self, out: &mut Vec<u8>, key: &str) {
+        let mut place = Vec::with_capacity(64);
+        self.place(&mut place, key);
+        text(out, &[&place]);
+    }
+
+    /// A record's key in Redis: a UUID is its sixteen bytes, as in Python.
+    fn place(&self, out: &mut Vec<u8>, key: &str) {
         let shard = crc32fast::hash(key.as_bytes()) as usize % self.homes.len();
-        let home = self.homes[shard].as_bytes();
+        out.extend_from_slice(self.homes[shard].as_bytes());
         let (kind, value) = key.split_once(':').unwrap_or((key, ""));
         match packed_uuid(value.as_bytes()) {
-            Some(packed) => text(out, &[home, kind.as_bytes(), UUID_SIGN, &packed]),
-            None => text(out, &[home, key.as_bytes()]),
+            Some(packed) => {
+                out.extend_from_slice(kind.as_bytes());
+                out.extend_from_slice(UUID_SIGN);
+                out.extend_from_slice(&packed);
+            }
+            None => out.extend_from_slice(key.as_bytes()),
         }
     }
+}
+
+/// A swap's new version and state, which are kept one behind the other.
+fn state<'py>(swap: &Bound<'py, PyAny>) -> PyResult<([u8; VERSION_BYTES], Bound<'py, PyBytes>)> {
+    let py = swap.py();
+    let number = version(&swap.getattr(intern!(py, "version"))?)?;
+    Ok((number, swap.getattr(intern!(py, "state"))?.cast_into::<PyBytes>()?))
 }
 
 /// A version as it lies in front of a state, big-endian.

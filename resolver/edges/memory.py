@@ -55,13 +55,15 @@ class MemoryStore:
         return [self.shared.records.get(key, ABSENT) for key in keys]
 
     def swap(self, swaps: Sequence[Swap]) -> list[Stored | None]:
-        """At once, as a script is carried out; on a cluster one by one, others in between."""
+        """At once, as on the server; on a cluster one by one, others in between."""
         if not swaps:
             return []
         self.step("store.swap")
         if self.shared.cluster:
             replies = [self._swap_one(one, self.step) for one in swaps]
         else:
+            if self.undisturbed and self.token != self.shared.token:
+                self.step("store.swap")  # all was refused; a second request compares versions
             is_own = self.token == self.shared.token
             self.shared.tokens += 1
             self.token = self.shared.token = self.shared.tokens
@@ -196,9 +198,7 @@ class MemoryKafka:
             self.transactions[producer.transaction] = outcome
             if outcome == COMMITTED:
                 self.offsets.update(producer.offsets)
-        producer.transaction = None
-        producer.offsets = {}
-        producer.ending = False
+        producer.transaction, producer.offsets, producer.ending = None, {}, False
 
     def expire(self, transactional_id: str) -> None:
         """The transaction timeout: the broker aborts, and fences the producer."""

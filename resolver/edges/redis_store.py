@@ -1,10 +1,11 @@
 """Records in Redis: one string per record, its version in front of its state.
 
-A record lies under ``PREFIX{SHARD}identifier``; the shard is a hash tag, one of a fixed number,
-so that on Redis Cluster one script still carries many keys.
+The shard in a record's key is a hash tag, one of a fixed number, so that on Redis Cluster one
+script still carries many keys.
 """
 
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -20,9 +21,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from resolver.core.identifiers import packed_uuid
 from resolver.errors import ConfigError, Unavailable
-from resolver.ports import ABSENT, Decide, Stored, Swap
+from resolver.ports import Decide, Stored, Swap
 
 SHARDS: Final = 64
 """Virtual shards of a cluster: enough for dozens of nodes, few enough to fill a script."""
@@ -33,52 +33,21 @@ AHEAD: Final = 2
 loads and of swaps takes turns."""
 COMMIT_KEPT_S: Final = 30 * 24 * 3600
 """How long a commit is remembered: a record in doubt for a month is at worst emitted again."""
-VERSION_BYTES: Final = 6
-"""Versions begin with the clock in milliseconds: six bytes last until the year 10889."""
 TOKEN: Final = "last"
 """The name, in a shard, of the last request's token: no identifier, those have a kind."""
 NO_TOKEN: Final = b""
-UUID_SIGN: Final = b"#"
-"""Stands between a kind and a UUID's bytes, where other identifiers have a colon."""
 FAILURES: Final = (RedisError, RedisClusterException)
 
 
 class Packing(Protocol):
-    """Requests for records as bytes, and what the replies hold."""
+    """Requests for records as bytes, and what the replies hold; see ``Packer``."""
 
-    def load(self, keys: Sequence[str]) -> bytes:
-        """The request to load records."""
-        ...
-
-    def swap(
-        self, script: str, token_name: str, token: bytes, trusted: bytes, swaps: Sequence[Swap]
-    ) -> bytes:
-        """The request to swap them, by the script; see ``swap.lua``."""
-        ...
-
-    def records(self, reply: list[bytes | None]) -> list[Stored]:
-        """The records of a reply."""
-        ...
-
-
-class Packer:
-    """Packing by hiredis."""
-
-    def __init__(self, homes: list[str]) -> None:
-        self.homes = homes
-
-    def load(self, keys: Sequence[str]) -> bytes:
-        return packed_command("MGET", *[name_of(self.homes, key) for key in keys])
-
-    def swap(
-        self, script: str, token_name: str, token: bytes, trusted: bytes, swaps: Sequence[Swap]
-    ) -> bytes:
-        names = [name_of(self.homes, one.key) for one in swaps]
-        arguments = (token_name, token, trusted, *_arguments(swaps))
-        return packed_command("EVALSHA", script, len(names) + 1, *names, *arguments)
-
-    def records(self, reply: list[bytes | None]) -> list[Stored]:
-        return [_stored(raw) for raw in reply]
+    def load(self, keys: Sequence[str]) -> bytes: ...
+    def swap(self, script: str, token_name: str, token: bytes, swaps: Sequence[Swap]) -> bytes: ...
+    def set_all(self, token_name: str, token: bytes, swaps: Sequence[Swap]) -> bytes: ...
+    def arguments(self, swaps: Sequence[Swap]) -> list[bytes]: ...
+    def name(self, key: str) -> bytes: ...
+    def records(self, reply: Sequence[bytes | None]) -> list[Stored]: ...
 
 
 class RedisStore:
@@ -92,11 +61,11 @@ class RedisStore:
         self,
         client: Any,
         prefix: str,
+        packing: Callable[[list[str]], Packing],
         *,
         cluster: bool = False,
-        packing: "Callable[[list[str]], Packing] | None" = None,
     ) -> None:
-        """``packing`` is what packs requests where it is not ``Packer``."""
+        """``packing`` makes what packs requests, from what keys begin with, by shard."""
         self.client = client
         self.prefix = prefix
         self.cluster = cluster
@@ -105,8 +74,9 @@ class RedisStore:
         package = files("resolver.edges")
         self._swap_script = client.register_script((package / "swap.lua").read_text())
         self._versions_script = client.register_script((package / "versions.lua").read_text())
-        self._homes = [f"{prefix}{{{shard:x}}}" for shard in range(SHARDS)]
-        self._token_name = self._homes[0] + TOKEN
+        homes = [f"{prefix}{{{shard:x}}}" for shard in range(SHARDS)]
+        self._packer = packing(homes)
+        self._token_name = homes[0] + TOKEN
         self._process = secrets.token_urlsafe(9)
         self._requests = 0
         self._own = self._own_before = NO_TOKEN
@@ -114,8 +84,10 @@ class RedisStore:
         self._alone = False
         self._undisturbed = False
         self._wire: Any = None
-        self._noted = False
-        self._packer: Packing = (packing or Packer)(self._homes)
+        self._noted = self._guarded = False
+        self._early: deque[Any] = deque()
+        guard = (("UNWATCH",), ("WATCH", self._token_name), ("GET", self._token_name))
+        self._guard = b"".join(packed_command(*one) for one in guard)
 
     def exchange(
         self, loads: Sequence[Sequence[str]], decide: Decide
@@ -186,7 +158,7 @@ class RedisStore:
 
     def name(self, key: str) -> bytes:
         """Where a record lies."""
-        return name_of(self._homes, key)
+        return self._packer.name(key)
 
     def _commit_key(self, incarnation: str) -> str:
         return f"{self.prefix}commit:{incarnation}"
@@ -203,7 +175,8 @@ class RedisStore:
         for place, chunk in enumerate(loads):
             stored = self._packer.records(self._reply()) if chunk else []
             swaps = decide(place, stored)
-            replies = [] if before is None else self._swap_replies(before[1])
+            behind = loads[place + 1 : place + AHEAD]
+            replies = [] if before is None else self._swap_replies(before[1], behind)
             self._ask_swap(swaps)
             self._ask_load(loads[place + AHEAD] if place + AHEAD < len(loads) else ())
             if before is not None:
@@ -217,27 +190,55 @@ class RedisStore:
             self._send(self._packer.load(keys))
 
     def _ask_swap(self, swaps: Sequence[Swap]) -> None:
+        """Where the last guard held and nobody has disturbed the batch, Redis compares nothing: it
+        sets all states unless the token moves first. Else the script does, which also tells.
+        """
         if not swaps:
             return
-        trusted = self._own if self._undisturbed else NO_TOKEN
+        self._guarded = self._guarded and self._undisturbed
         self._requests += 1
         self._own_before, self._own = self._own, f"{self._process}:{self._requests}".encode()
-        script: str = self._swap_script.sha
-        self._send(self._packer.swap(script, self._token_name, self._own, trusted, swaps))
+        if self._guarded:
+            packed = self._packer.set_all(self._token_name, self._own, swaps)
+        else:
+            script: str = self._swap_script.sha
+            packed = self._packer.swap(script, self._token_name, self._own, swaps)
+        self._send(packed + self._guard)
 
-    def _swap_replies(self, swaps: Sequence[Swap]) -> list[Stored | None]:
+    def _swap_replies(
+        self, swaps: Sequence[Swap], behind: Sequence[Sequence[str]] = ()
+    ) -> list[Stored | None]:
+        """What became of them; ``behind`` are the loads under way after them."""
         if not swaps:
             return []
-        replies = self._reply()
-        if type(replies) is bytes:
-            self._first = False
-            return [None] * len(swaps)
+        replies = self._answer(len(swaps))
+        if replies is None:
+            early = [self._reply() for chunk in behind if chunk]
+            self._ask_swap(swaps)
+            replies = self._answer(len(swaps))
+            self._early.extend(early)
         last = replies.pop()
-        is_own = last == self._own_before and last != NO_TOKEN
+        self._told(is_own=last == self._own_before and last != NO_TOKEN)
+        return self._lost(replies)
+
+    def _answer(self, count: int) -> Any:
+        """What the script returned, or would have where all was set at once; None if nothing was as
+        the token had moved. Then the guard: whether it was the own one when the watch began.
+        """
+        if self._guarded:
+            _, _, done = self._reply(), self._reply(), self._reply()
+            answer = done and [*[None] * count, self._own_before]
+        else:
+            answer = self._reply()
+        _, _, token = self._reply(), self._reply(), self._reply()
+        self._guarded = token == self._own
+        return answer
+
+    def _told(self, *, is_own: bool) -> None:
+        """Whether the token before this request's was its worker's own."""
         self._undisturbed = self._undisturbed and is_own
         self._alone = self._alone and (self._first or is_own)
         self._first = False
-        return [None if reply is None else _stored(reply) for reply in replies]
 
     def _exchange_by_shard(
         self, loads: Sequence[Sequence[str]], decide: Decide
@@ -248,9 +249,10 @@ class RedisStore:
             by_key = {one.key: one for one in swaps}
 
             def swap(keys: Sequence[str], by_key: dict[str, Swap] = by_key) -> list[Any]:
-                arguments = [NO_TOKEN, NO_TOKEN, *_arguments([by_key[key] for key in keys])]
-                replies = self._swap_script(keys=list(map(self.name, keys)), args=arguments)
-                return [None if reply is None else _stored(reply) for reply in replies[:-1]]
+                arguments = self._packer.arguments([by_key[key] for key in keys])
+                names = list(map(self.name, keys))
+                replies = self._swap_script(keys=names, args=[NO_TOKEN, *arguments])
+                return self._lost(replies[:-1])
 
             yield place, self._by_group([one.key for one in swaps], swap)
 
@@ -279,9 +281,13 @@ class RedisStore:
     def _load_group(self, keys: Sequence[str]) -> list[Stored]:
         names = list(map(self.name, keys))
         if self.cluster:
-            return [_stored(raw) for raw in self.client.mget(names)]
+            return self._packer.records(self.client.mget(names))
         self._ask("MGET", *names)
-        return [_stored(raw) for raw in self._reply()]
+        return self._packer.records(self._reply())
+
+    def _lost(self, replies: Sequence[bytes | None]) -> list[Stored | None]:
+        """What a script's replies say that is there instead, None where a swap was done."""
+        return [None if one is None else self._packer.records([one])[0] for one in replies]
 
     def _versions_group(self, keys: Sequence[str]) -> list[bytes]:
         names = list(map(self.name, keys))
@@ -305,7 +311,7 @@ class RedisStore:
         self._wire.send_packed_command([packed], check_health=False)
 
     def _reply(self) -> Any:
-        return self._wire.read_response()
+        return self._early.popleft() if self._early else self._wire.read_response()
 
     def _hear_note(self) -> None:
         """Reads the reply to a noted commit: no batch waits for it, the next one finds it."""
@@ -325,7 +331,8 @@ class RedisStore:
         yet be carried out: its token must not tell anything.
         """
         wire, self._wire = self._wire, None
-        self._own, self._noted = NO_TOKEN, False
+        self._own, self._noted, self._guarded = NO_TOKEN, False, False
+        self._early.clear()
         if wire is not None:
             wire.disconnect()
             self.client.connection_pool.release(wire)
@@ -350,32 +357,6 @@ def packed_command(*command: Any) -> bytes:
     whole: Any = command
     packed: bytes = pack_command(whole)
     return packed
-
-
-def name_of(homes: list[str], key: str) -> bytes:
-    """Where a record lies: its identifier behind what its shard's keys begin with. A UUID is its
-    sixteen bytes, behind a sign that is in no identifier's kind.
-    """
-    text = key.encode()
-    home = homes[crc32(text) % len(homes)].encode()
-    kind, _, value = key.partition(":")
-    packed = packed_uuid(value)
-    return home + (kind.encode() + UUID_SIGN + packed if packed else text)
-
-
-def _arguments(swaps: Sequence[Swap]) -> list[bytes]:
-    """The expected versions as one, then each new version with its state."""
-    expected = b"".join([one.expected.to_bytes(VERSION_BYTES, "big") for one in swaps])
-    arguments = [expected]
-    for one in swaps:
-        arguments.append(one.version.to_bytes(VERSION_BYTES, "big") + one.state)
-    return arguments
-
-
-def _stored(raw: bytes | None) -> Stored:
-    if not raw:
-        return ABSENT
-    return Stored(int.from_bytes(raw[:VERSION_BYTES], "big"), raw[VERSION_BYTES:])
 
 
 def _sentence(error: Exception) -> str:

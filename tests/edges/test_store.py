@@ -2,16 +2,18 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import count
 from threading import Barrier
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from resolver.edges.memory import MemoryRedis, MemoryStore
 from resolver.edges.redis_client import connect
+from resolver.edges.redis_packing import Packer, packed_command
 from resolver.edges.redis_store import KEYS_MAX, SHARDS, RedisStore
 from resolver.errors import Unavailable
 from resolver.ports import ABSENT, Store, Stored, Swap
@@ -47,7 +49,8 @@ def two_stores(request: pytest.FixtureRequest, prefix: str) -> Pairs:
     cluster = request.param == "cluster"
     url = request.getfixturevalue("redis_cluster" if cluster else "redis_server").url
     first, second = (
-        RedisStore(connect(url, cluster=cluster), f"{prefix}:", cluster=cluster) for _ in range(2)
+        RedisStore(connect(url, cluster=cluster), f"{prefix}:", Packer, cluster=cluster)
+        for _ in range(2)
     )
     yield first, second
     first.close()
@@ -168,7 +171,7 @@ def test_commits_are_known_to_everybody_and_missing_where_nobody_noted_them(stor
 
 def test_nobody_waits_until_a_commit_is_noted(redis_server: Redis, fresh: str) -> None:
     """The next request finds the reply in front of its own; a refused note is an error there."""
-    store, other = (RedisStore(connect(redis_server.url), f"{fresh}:") for _ in range(2))
+    store, other = (RedisStore(connect(redis_server.url), f"{fresh}:", Packer) for _ in range(2))
     admin = connect(redis_server.url)
     store.watch()
     admin.client_pause(PATIENCE_S * 1000, all=False)
@@ -339,8 +342,8 @@ def test_no_swap_is_lost_however_two_workers_take_turns(stores: Pair) -> None:
 
 
 def test_a_worker_that_is_alone_compares_no_versions(own_server: Redis, fresh: str) -> None:
-    """Its token says it all: two commands of a script for hundreds of states."""
-    store = RedisStore(connect(own_server.url), f"{fresh}:")
+    """Its token says it all: no script runs, and hundreds of states are one command."""
+    store = RedisStore(connect(own_server.url), f"{fresh}:", Packer)
     swapped(store, Swap("user:u", 0, 1, b"x"))
     store.client.config_resetstat()
 
@@ -348,7 +351,7 @@ def test_a_worker_that_is_alone_compares_no_versions(own_server: Redis, fresh: s
     swapped(store, Swap("user:u", 1, 2, b"y"), Swap("user:v", 0, 2, b"y"))
 
     commands = store.client.info("commandstats")
-    assert "cmdstat_getrange" not in commands
+    assert commands.keys().isdisjoint({"cmdstat_getrange", "cmdstat_evalsha"})
     assert commands["cmdstat_mset"]["calls"] == 1
     assert store.load(["user:u", "user:v"]) == [Stored(2, b"y"), Stored(2, b"y")]
     store.close()
@@ -358,7 +361,7 @@ def test_a_worker_that_found_another_ones_token_trusts_its_own_again(
     own_server: Redis, fresh: str
 ) -> None:
     """One foreign swap costs one batch: what moved before the own swaps is none of theirs."""
-    store, other = (RedisStore(connect(own_server.url), f"{fresh}:") for _ in range(2))
+    store, other = (RedisStore(connect(own_server.url), f"{fresh}:", Packer) for _ in range(2))
     swapped(store, Swap("user:u", 0, 1, b"x"))
     swapped(other, Swap("user:v", 0, 1, b"x"))
     chunks = [["user:u"], ["user:v"], ["user:w"]]
@@ -380,9 +383,65 @@ def test_a_worker_that_found_another_ones_token_trusts_its_own_again(
     other.close()
 
 
+class Intruding:
+    """Another worker's swap comes right behind each own one, before Redis begins to watch."""
+
+    def __init__(self, homes: list[str]) -> None:
+        self.packer = Packer(homes)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.packer, name)
+
+    def set_all(self, token_name: str, token: bytes, swaps: Sequence[Swap]) -> bytes:
+        state = self.packer.arguments([Swap("user:b", 0, 5, b"theirs")])[1]
+        unanswered = packed_command("CLIENT", "REPLY", "SKIP")
+        theirs = packed_command("MSET", self.packer.name("user:b"), state, token_name, "theirs")
+        return self.packer.set_all(token_name, token, swaps) + unanswered + theirs
+
+
+def test_a_foreign_swap_before_the_watch_began_is_found(own_server: Redis, fresh: str) -> None:
+    """Between two commands of one request there is time for another worker's."""
+    packing: Any = Intruding
+    store = RedisStore(connect(own_server.url), f"{fresh}:", packing)
+    swapped(store, Swap("user:before", 0, 1, b"x"))
+    keys = ["user:a", "user:b"]
+
+    store.watch()
+    replies = dict(
+        store.exchange([[key] for key in keys], lambda place, _: [Swap(keys[place], 0, 9, b"own")])
+    )
+
+    assert replies == {0: [None], 1: [Stored(5, b"theirs")]}
+    assert not store.alone()
+    store.close()
+
+
+def test_an_exchange_broken_off_after_a_refusal_leaves_nothing_behind(
+    own_server: Redis, fresh: str
+) -> None:
+    """A load's reply that was read early belongs to nobody then, least of all to the next load."""
+    store, other = (RedisStore(connect(own_server.url), f"{fresh}:", Packer) for _ in range(2))
+    keys = ["user:a", "user:b", "user:c"]
+    swapped(store, *[Swap(key, 0, 1, key.encode()) for key in keys])
+
+    def decide(place: int, states: list[Stored]) -> list[Swap]:
+        if place == 0:
+            swapped(other, Swap("user:d", 0, 5, b"theirs"))
+        return [Swap(keys[place], states[0].version, 9, b"own")]
+
+    store.watch()
+    with closing(cast(Any, store.exchange([[key] for key in keys], decide))) as exchange:
+        first = next(exchange)
+
+    assert first == (0, [None])
+    assert store.load(["user:d"]) == [Stored(5, b"theirs")]
+    store.close()
+    other.close()
+
+
 def test_a_token_dies_with_its_connection(own_server: Redis, fresh: str) -> None:
     """A request that was given up may be carried out later, behind whatever others swapped."""
-    store = RedisStore(connect(own_server.url), f"{fresh}:")
+    store = RedisStore(connect(own_server.url), f"{fresh}:", Packer)
     swapped(store, Swap("user:u", 0, 1, b"x"))
 
     with pytest.raises(ValueError, match="decision"):
@@ -424,7 +483,7 @@ def test_of_swaps_at_the_same_moment_exactly_one_is_done_per_key(
 
 def test_a_prefix_keeps_deployments_apart(redis_server: Any, fresh: str) -> None:
     """Two resolvers may share a Redis."""
-    one, other = (RedisStore(connect(redis_server.url), f"{fresh}{end}:") for end in "ab")
+    one, other = (RedisStore(connect(redis_server.url), f"{fresh}{end}:", Packer) for end in "ab")
     swapped(one, Swap("user:u", 0, 1, b"one"))
     one.note_commit("incarnation", 3)
 
@@ -444,7 +503,7 @@ def test_a_server_that_goes_and_comes_back_is_waited_for_and_noticed(
     own_server: Redis, fresh: str
 ) -> None:
     """Who swapped meanwhile was not counted: from then on nobody is known to be alone."""
-    store = RedisStore(connect(own_server.url), f"{fresh}:")
+    store = RedisStore(connect(own_server.url), f"{fresh}:", Packer)
     store.watch()
     swapped(store, Swap("user:u", 0, 1, b"x"))
 
@@ -462,7 +521,7 @@ def test_a_server_that_forgets_its_scripts_costs_one_more_try(
     own_server: Redis, fresh: str
 ) -> None:
     """SCRIPT FLUSH and failovers take them away; whoever waits and tries again must get on."""
-    store = RedisStore(connect(own_server.url), f"{fresh}:")
+    store = RedisStore(connect(own_server.url), f"{fresh}:", Packer)
     swapped(store, Swap("user:u", 0, 1, b"x"))
     store.client.script_flush()
 
@@ -477,7 +536,7 @@ def test_a_server_that_forgets_its_scripts_costs_one_more_try(
 def spread(redis_cluster: RedisCluster, fresh: str) -> Iterator[RedisStore]:
     """A store on the cluster."""
     client = connect(redis_cluster.url, cluster=True)
-    store = RedisStore(client, f"{fresh}:", cluster=True)
+    store = RedisStore(client, f"{fresh}:", Packer, cluster=True)
     yield store
     store.close()
 

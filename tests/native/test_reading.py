@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from resolver.core.phrases import PHRASES
 from resolver.edges.native import NATIVE_PACKING
-from resolver.edges.redis_store import Packer
+from resolver.edges.redis_packing import Packer
 from resolver.ports import Message, Swap
 from tests.edges.payloads import traits_of_any_shape
 from tests.native.strange import events
@@ -143,7 +143,8 @@ def test_requests_are_packed_as_hiredis_packs_them() -> None:
     reply = [None, b"", (7).to_bytes(6, "big"), (2**47).to_bytes(6, "big") + b"state"]
 
     assert own.load(keys) == other.load(keys)
-    assert own.swap("sha", "r:last", b"t:2", b"", swaps) == other.swap(
-        "sha", "r:last", b"t:2", b"", swaps
-    )
+    assert own.swap("sha", "r:last", b"t", swaps) == other.swap("sha", "r:last", b"t", swaps)
+    assert own.set_all("r:last", b"t", swaps) == other.set_all("r:last", b"t", swaps)
+    assert own.arguments(swaps) == other.arguments(swaps)
+    assert list(map(own.name, keys)) == list(map(other.name, keys))
     assert own.records(reply) == other.records(reply)

@@ -14,7 +14,7 @@ import redis
 
 from bench.generate import generate
 from resolver.edges.kafka_tools import KafkaTools, Offsets
-from resolver.edges.redis_store import VERSION_BYTES
+from resolver.edges.redis_packing import VERSION_BYTES
 from resolver.edges.state_codec import StateCodec
 from tests.system.test_commands import VERB_S_MAX, Desk
 from tests.system.world import wait_until

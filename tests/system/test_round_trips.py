@@ -16,6 +16,7 @@ import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import ceil
+from typing import cast
 
 import pytest
 import redis
@@ -31,6 +32,7 @@ from resolver.edges.digests import payload_digest
 from resolver.edges.json_codec import JsonDecoder
 from resolver.edges.memory import MemoryKafka, MemorySink, MemorySource
 from resolver.edges.redis_client import connect
+from resolver.edges.redis_packing import Packer
 from resolver.edges.redis_store import KEYS_MAX, RedisStore
 from resolver.edges.state_codec import StateCodec
 from resolver.engine import ReferenceEngine
@@ -56,14 +58,21 @@ class Monitor:
         assert self.lines.readline() == b"+OK\r\n"
 
     def counted(self) -> Counter[str]:
-        """What was sent since the last time; what a script runs inside the server is not sent."""
+        """Requests since the last time. What a script runs inside the server is none, nor is what a
+        swap carries with it: a transaction's ends, and the watch behind it.
+        """
         self.client.echo(SENTINEL.decode())
         found: Counter[str] = Counter()
         while SENTINEL not in (line := self.lines.readline()):
             head = line[:200].split(b" ")
             if head[2] != b"lua]":
                 found[head[3].strip(b'"\r\n').decode().upper()] += 1
-        return found - Counter({"HELLO": found["HELLO"], "CLIENT": found["CLIENT"]})
+        carried = [
+            *("UNWATCH", "WATCH", "GET") * found["UNWATCH"],
+            *("MULTI", "EXEC") * found["MULTI"],
+        ]
+        greeting = {"HELLO": found["HELLO"], "CLIENT": found["CLIENT"]}
+        return found - Counter(carried) - Counter(greeting)
 
     def close(self) -> None:
         self.lines.close()
@@ -94,7 +103,7 @@ def pipeline(server: Redis, monitor: Monitor) -> Pipeline:
 
 def pipeline_on(server: Redis) -> Pipeline:
     """The real pipeline with one destination, on a sink in memory."""
-    store = RedisStore(connect(server.url), "resolver:")
+    store = RedisStore(connect(server.url), "resolver:", Packer)
     store.versions(["user:u"])
     store.commits(["nobody"])
     spec = DestinationSpec(name="profiles")
@@ -139,12 +148,16 @@ def test_requests_grow_with_the_records_of_a_batch_by_hundreds(
     events: int, pipeline: Pipeline, monitor: Monitor
 ) -> None:
     """A round trip takes longer than an event: one each would cost the throughput."""
+    store = cast(RedisStore, pipeline.store)
+    before = store.calls
+
     batch = resolve(pipeline, messages_of(events), "a")
 
     records = sum(rounds_of(batch))
     counted = monitor.counted()
     assert counted["MGET"] <= loads_of(batch)
     assert counted.total() <= 2 * loads_of(batch) + ceil(records / KEYS_MAX) + 1
+    assert counted.total() == store.calls - before
     assert records > events
 
 

@@ -66,7 +66,7 @@ def build(setup: dict[str, Any]) -> Worker:
         dead_letter_topic=f"{name}.dead",
         changelog_topic=f"{name}.changelog",
         transactional_id=f"{name}-{setup['member']}" if exactly_once else None,
-        store=RedisStore(connect(setup["redis"]), f"{name}:", packing=NATIVE_PACKING),
+        store=RedisStore(connect(setup["redis"]), f"{name}:", NATIVE_PACKING),
         targets=[
             json_target("profiles", f"{name}.profiles", Audience(("profiles",)), shape),
             announced("mixpanel", f"{name}.mixpanel"),
