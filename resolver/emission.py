@@ -168,5 +168,7 @@ def compare(old: Shown | None, new: Profile) -> Compared:
 
 
 def is_news(was: Any, value: Any) -> bool:
-    """Whether a trait's value is another one than it was."""
-    return was is not value and bool(was != value)
+    """Whether a trait's value would be written otherwise than it was: 1, 1.0 and true are three."""
+    if was is value:
+        return False
+    return bool(was != value) or (type(value) is not str and repr(was) != repr(value))

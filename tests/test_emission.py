@@ -8,7 +8,7 @@ import pytest
 from resolver.assembly import SystemClock
 from resolver.batch import Batch
 from resolver.destinations.spec import DestinationSpec
-from resolver.destinations.vocabulary import OnMerge
+from resolver.destinations.vocabulary import OnMerge, Payload
 from resolver.edges.memory import MemoryKafka, MemorySink, MemorySource, MemoryStore
 from resolver.joining import Tag
 from resolver.pipeline import Pipeline
@@ -148,6 +148,20 @@ def test_a_lead_has_no_aliases_and_its_owner_has_those_of_all_it_held() -> None:
         ("user:u", "alias", ["email:e@x.io"]),
     ]
     assert ("email:e@x.io", "identify", ["anon:a"]) in said(kafka)
+
+
+def test_a_value_of_another_type_is_news_however_equal_a_language_finds_it() -> None:
+    """Whoever is told changes alone would keep 1 for ever where true was meant."""
+    values = [1, True, False, 0, 0.0, -0.0, [1], [True], [1.0], {"x": 1}, {"x": True}, "1"]
+    events = [at(minute, traits={"odd": value}) for minute, value in enumerate(values, 1)]
+    spec = DestinationSpec(name="crm", topic="crm", payload=Payload.CHANGES)
+
+    _, kafka = live(events, spec)
+
+    sent = [json.loads(one.value or b"") for one in kafka.committed("crm")]
+    told = [one["traits"] for one in sent]
+    assert list(map(repr, told)) == [repr({"odd": value}) for value in values]
+    assert all(one["profile"]["changed"] == ["odd"] for one in sent)
 
 
 def test_a_destination_hears_of_no_merge_with_what_was_kept_from_it() -> None:

@@ -1,12 +1,16 @@
-"""How long one event takes: at half and at a quarter of the maximum, and on a trickle."""
+"""How long one event takes: at half of the maximum, with less to do, and on a trickle."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 
+from bench.backlog import Backlog
 from bench.contenders import COPIES, PASSTHROUGH, PASSTHROUGH_ALO, RESOLVER, RESOLVER_ALO, Contender
 from bench.findings import Bars, Findings, Table
-from bench.latency import Latency, measure
-from bench.running import Bench
+from bench.generate import UNIFORM
+from bench.latency import SEED, Latency, measure
+from bench.load import Load, Order
+from bench.running import BEGIN_S_MAX, Bench
 
 TRICKLE = 20.0
 WARM_RATE = 15_000.0
@@ -17,12 +21,15 @@ first, 0.45 a minute later and about 0.4 from then on. Whoever came first would 
 """
 WARM_SHARE = 0.3
 """Of the events of a steady rate, how many go first and do not count."""
+FLOODED_S = 15.0
+"""For how long more events arrive than can be taken in, to see how many are."""
+LOOK_S = 0.25
 COLUMNS = ["contender", "events/s", "p50 ms", "p99 ms", "p99.9 ms", "lost", "late ms"]
 
 
 def latency(bench: Bench) -> Findings:
-    """Half of each one's own maximum, 20 events a second, the passthrough at the same rates; a
-    quarter of it, for the resolver.
+    """Half of each one's own maximum, 20 events a second, the passthrough at the same rates; for
+    the resolver also a quarter of it, and half of what it takes in while events arrive.
 
     A quick run has the resolver alone, and at least once only the trickle.
     """
@@ -40,8 +47,7 @@ def latency(bench: Bench) -> Findings:
             continue
         compared = contender in (RESOLVER, RESOLVER_ALO)
         beside = [contender, ceiling] if compared else [contender]
-        half = partial(half_of_maximum, bench, contender)
-        rounds = in_turn(bench, beside, half, plan.rounds)
+        rounds = in_turn(bench, beside, halves(bench, contender))
         own, *under = middle(rounds)
         for one in under:
             rows.append([f"{ceiling.label}, same rate", *cells(one), trickle(bench, ceiling)])
@@ -51,7 +57,7 @@ def latency(bench: Bench) -> Findings:
             remark = f"{own} against {under[0]}; p99 by round {spread_of(rounds)}"
             found.note("latency_half", times(own, *under), remark)
             if not plan.quick:
-                found.tables.append(quarter(bench, beside, own.rate / 2))
+                found.tables.append(calmer(bench, beside, own.rate * 2))
     for goal, contender in (("trickle", RESOLVER), ("trickle_alo", RESOLVER_ALO)):
         if contender.name in bench.trickles:
             found.note(f"latency_{goal}", bench.trickles[contender.name])
@@ -73,27 +79,29 @@ def warm(bench: Bench) -> None:
         measure(bench, contender, WARM_RATE, WARM_S, 0)
 
 
-def half_of_maximum(bench: Bench, contender: Contender) -> float:
-    """Of this minute's maximum; a quick run takes what it has measured."""
+def halves(bench: Bench, contender: Contender) -> Iterator[float]:
+    """For each round, when it begins, half of that minute's maximum, for maxima swing with the
+    machine; a quick run takes what it has measured.
+    """
     maximum = bench.maximum if bench.plan.quick else bench.maximum_now
-    return maximum(contender) / 2
+    for _ in range(bench.plan.rounds):
+        yield maximum(contender) / 2
 
 
 def in_turn(
-    bench: Bench, contenders: Sequence[Contender], half: Callable[[], float], rounds: int
+    bench: Bench, contenders: Sequence[Contender], rates: Iterable[float]
 ) -> list[list[Latency]]:
     """Round by round, what each took at a steady rate after a warm-up; every other round in the
-    opposite order. A round asks for its rate just before: maxima swing with the machine.
+    opposite order.
 
     As many events are sent as maxima are measured with: the more is known of people, the more an
     event costs, and half of a maximum is that of the same job.
     """
     taken: list[list[Latency]] = []
-    for turn in range(rounds):
-        rate = half()
+    for turn, rate in enumerate(rates):
         seconds = bench.plan.events / rate
         warm_s = seconds * WARM_SHARE
-        bench.say(f"latency at {rate:,.0f} events/s, round {turn + 1} of {rounds}")
+        bench.say(f"latency at {rate:,.0f} events/s, round {turn + 1}")
         found: dict[str, Latency] = {}
         for contender in reversed(contenders) if turn % 2 else contenders:
             found[contender.name] = measure(bench, contender, rate, seconds - warm_s, warm_s)
@@ -101,11 +109,47 @@ def in_turn(
     return taken
 
 
-def quarter(bench: Bench, contenders: Sequence[Contender], rate: float) -> Table:
-    """The resolver and the passthrough with half as much to do."""
-    (taken,) = in_turn(bench, contenders, lambda: rate, 1)
-    rows = [[who.label, *cells(one)] for who, one in zip(contenders, taken, strict=True)]
-    return Table("Latency at a quarter of the resolver's maximum", COLUMNS, rows)
+def calmer(bench: Bench, contenders: Sequence[Contender], maximum: float) -> Table:
+    """The resolver and the passthrough with less to do."""
+    taken_in = sustained(bench, contenders[0], maximum)
+    bench.say(f"{contenders[0].name} takes in {taken_in:,.0f} events/s while events arrive")
+    rounds = in_turn(bench, contenders, (taken_in / 2, maximum / 4))
+    rows = [
+        [who.label, *cells(one)]
+        for taken in rounds
+        for who, one in zip(contenders, taken, strict=True)
+    ]
+    title = "Latency at half of what the resolver takes in while events arrive, and at a quarter"
+    note = (
+        f"It took in {taken_in:,.0f} events/s while {maximum:,.0f} arrived, its maximum on a full"
+        " topic with nobody sending; the quarter is that of the maximum. One round."
+    )
+    return Table(f"{title} of its maximum", COLUMNS, rows, [note])
+
+
+def sustained(bench: Bench, contender: Contender, rate: float) -> float:
+    """Events a second that it commits while so many arrive, which should be more than it can."""
+    raw = bench.stack.fill(0, UNIFORM)
+    order = Order(
+        bench.stack.brokers, raw.topic, rate, int(rate * FLOODED_S), asdict(UNIFORM), SEED
+    )
+    looks: list[tuple[float, int]] = []
+    with bench.stack.store() as redis:
+        setup = bench.setup(contender, raw.topic, redis)
+        load, backlog = Load(order), Backlog(bench.stack.brokers, raw.topic, setup.name)
+        try:
+            with bench.running(contender, setup) as watched:
+                watched.wait_for("begin", BEGIN_S_MAX)
+                load.start()
+                while load.sending():
+                    time.sleep(LOOK_S)
+                    looks.append((time.monotonic(), backlog.committed()))
+        finally:
+            load.close()
+            backlog.close()
+    bench.stack.drop(raw.topic)
+    (began, before), (ended, after) = looks[int(len(looks) * WARM_SHARE)], looks[-1]
+    return (after - before) / (ended - began)
 
 
 def middle(rounds: Sequence[list[Latency]]) -> list[Latency]:

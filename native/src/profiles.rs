@@ -332,7 +332,7 @@ impl Arena {
     pub fn compared(&mut self, before: &Shown, profile: &Profile) -> (Vec<Name>, Vec<Name>) {
         let was = |name: Name| before.traits.iter().find(|one| one.name == name);
         let is_news = |one: &&Pair| {
-            !was(one.name).is_some_and(|old| pack::same(self.get(old.value), self.get(one.value)))
+            was(one.name).is_none_or(|old| self.get(old.value) != self.get(one.value))
         };
         let changed = profile.traits.iter().filter(is_news).map(|one| one.name).collect();
         let is_gone = |one: &&Pair| {

@@ -49,9 +49,10 @@ FETCH_WAIT_MS: Final = 5
 """The broker answers a fetch once there is so much, or after so long: else it is asked anew for
 every few messages that arrive, a thousand times a second. On a trickle half of that time is waited.
 """
-LINGER_MS: Final = 50
+LINGER_MS: Final = 200
 """A batch's outputs wait so long for others of their partition, but for no longer than the batch:
-flushing sends them. With less, a partition gets dozens of requests from one batch.
+flushing sends them. With less than a batch takes, a partition gets several requests from it, and
+the more, the slower the batch already is.
 """
 POLL_SLICE: Final = 1_000
 """Messages asked for at a time, so that few large ones do not fill the memory."""
