@@ -227,6 +227,8 @@ class RedisStore:
         """
         if self._guarded:
             _, _, done = self._reply(), self._reply(), self._reply()
+            if done and isinstance(done[0], RedisError):
+                raise done[0]
             answer = done and [*[None] * count, self._own_before]
         else:
             answer = self._reply()

@@ -416,6 +416,35 @@ def test_a_foreign_swap_before_the_watch_began_is_found(own_server: Redis, fresh
     store.close()
 
 
+class Breaking:
+    """What sets all at once fails only when the transaction is carried out."""
+
+    def __init__(self, homes: list[str]) -> None:
+        self.packer = Packer(homes)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.packer, name)
+
+    def set_all(self, token_name: str, *_: Any) -> bytes:
+        wrong = packed_command("LPUSH", token_name, "x")
+        return packed_command("MULTI") + wrong + packed_command("EXEC")
+
+
+def test_a_transaction_that_fails_within_is_no_swap(own_server: Redis, fresh: str) -> None:
+    """Redis carries it out and reports the fault among the replies of its commands."""
+    packing: Any = Breaking
+    store = RedisStore(connect(own_server.url), f"{fresh}:", packing)
+    swapped(store, Swap("user:u", 0, 1, b"x"))
+    store.watch()
+
+    with pytest.raises(Unavailable, match="WRONGTYPE"):
+        swapped(store, Swap("user:u", 1, 2, b"y"))
+    store.watch()
+
+    assert swapped(store, Swap("user:u", 1, 2, b"y")) == [None]
+    store.close()
+
+
 def test_an_exchange_broken_off_after_a_refusal_leaves_nothing_behind(
     own_server: Redis, fresh: str
 ) -> None:
