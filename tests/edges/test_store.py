@@ -383,14 +383,18 @@ def test_a_worker_that_found_another_ones_token_trusts_its_own_again(
     other.close()
 
 
-class Intruding:
-    """Another worker's swap comes right behind each own one, before Redis begins to watch."""
+class Disturbed:
+    """Packs as others do, but for what a test disturbs."""
 
     def __init__(self, homes: list[str]) -> None:
         self.packer = Packer(homes)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.packer, name)
+
+
+class Intruding(Disturbed):
+    """Another worker's swap comes right behind each own one, before Redis begins to watch."""
 
     def set_all(self, token_name: str, token: bytes, swaps: Sequence[Swap]) -> bytes:
         state = self.packer.arguments([Swap("user:b", 0, 5, b"theirs")])[1]
@@ -416,14 +420,8 @@ def test_a_foreign_swap_before_the_watch_began_is_found(own_server: Redis, fresh
     store.close()
 
 
-class Breaking:
+class Breaking(Disturbed):
     """What sets all at once fails only when the transaction is carried out."""
-
-    def __init__(self, homes: list[str]) -> None:
-        self.packer = Packer(homes)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.packer, name)
 
     def set_all(self, token_name: str, *_: Any) -> bytes:
         wrong = packed_command("LPUSH", token_name, "x")
