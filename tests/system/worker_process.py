@@ -20,6 +20,7 @@ from resolver.destinations.spec import DestinationSpec
 from resolver.edges.json_format import JsonFormatter
 from resolver.edges.native import NATIVE_PACKING
 from resolver.edges.redis_client import connect
+from resolver.edges.redis_packing import Packer
 from resolver.edges.redis_store import RedisStore
 from resolver.edges.telemetry import Telemetry
 from resolver.joining import Target
@@ -66,7 +67,7 @@ def build(setup: dict[str, Any]) -> Worker:
         dead_letter_topic=f"{name}.dead",
         changelog_topic=f"{name}.changelog",
         transactional_id=f"{name}-{setup['member']}" if exactly_once else None,
-        store=RedisStore(connect(setup["redis"]), f"{name}:", NATIVE_PACKING),
+        store=RedisStore(connect(setup["redis"]), f"{name}:", NATIVE_PACKING or Packer),
         targets=[
             json_target("profiles", f"{name}.profiles", Audience(("profiles",)), shape),
             announced("mixpanel", f"{name}.mixpanel"),
