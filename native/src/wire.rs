@@ -128,9 +128,7 @@ impl Packer {
     /// Where a record lies.
     #[pyo3(name = "name")]
     fn key<'py>(&self, py: Python<'py>, key: &str) -> Bound<'py, PyBytes> {
-        let mut out = Vec::new();
-        self.place(&mut out, key);
-        PyBytes::new(py, &out)
+        PyBytes::new(py, &self.place(key, &mut [0; 16]).concat())
     }
 
     /// The records of a reply.
@@ -164,23 +162,20 @@ impl Packer {
 
     /// A record's key as an argument.
     fn name(&self, out: &mut Vec<u8>, key: &str) {
-        let mut place = Vec::with_capacity(64);
-        self.place(&mut place, key);
-        text(out, &[&place]);
+        text(out, &self.place(key, &mut [0; 16]));
     }
 
-    /// A record's key in Redis: a UUID is its sixteen bytes, as in Python.
-    fn place(&self, out: &mut Vec<u8>, key: &str) {
+    /// A record's key in Redis, in parts: a UUID is its sixteen bytes, as in Python.
+    fn place<'a>(&'a self, key: &'a str, uuid: &'a mut [u8; 16]) -> [&'a [u8]; 4] {
         let shard = crc32fast::hash(key.as_bytes()) as usize % self.homes.len();
-        out.extend_from_slice(self.homes[shard].as_bytes());
+        let home = self.homes[shard].as_bytes();
         let (kind, value) = key.split_once(':').unwrap_or((key, ""));
         match packed_uuid(value.as_bytes()) {
             Some(packed) => {
-                out.extend_from_slice(kind.as_bytes());
-                out.extend_from_slice(UUID_SIGN);
-                out.extend_from_slice(&packed);
+                *uuid = packed;
+                [home, kind.as_bytes(), UUID_SIGN, uuid]
             }
-            None => out.extend_from_slice(key.as_bytes()),
+            None => [home, key.as_bytes(), b"", b""],
         }
     }
 }

@@ -41,15 +41,14 @@ class Packer:
     def set_all(self, token_name: str, token: bytes, swaps: Sequence[Swap]) -> bytes:
         """The request to set states and the token, all at once or, if a watched key moved, none."""
         names = [self.name(one.key) for one in swaps]
-        pairs = chain(*zip(names, self.arguments(swaps)[1:], strict=True))
+        pairs = chain(*zip(names, map(_kept, swaps), strict=True))
         setting = packed_command("MSET", token_name, token, *pairs)
         return packed_command("MULTI") + setting + packed_command("EXEC")
 
     def arguments(self, swaps: Sequence[Swap]) -> list[bytes]:
         """The expected versions as one, then each new version with its state."""
         expected = b"".join([one.expected.to_bytes(VERSION_BYTES, "big") for one in swaps])
-        kept = [one.version.to_bytes(VERSION_BYTES, "big") + one.state for one in swaps]
-        return [expected, *kept]
+        return [expected, *map(_kept, swaps)]
 
     def name(self, key: str) -> bytes:
         """Where a record lies: its identifier behind what its shard's keys begin with. A UUID is
@@ -71,6 +70,10 @@ def packed_command(*command: Any) -> bytes:
     whole: Any = command
     packed: bytes = pack_command(whole)
     return packed
+
+
+def _kept(swap: Swap) -> bytes:
+    return swap.version.to_bytes(VERSION_BYTES, "big") + swap.state
 
 
 def _stored(raw: bytes | None) -> Stored:
