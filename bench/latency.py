@@ -21,7 +21,7 @@ from bench.watched import ContenderError
 
 CAUSE = b'":"ajs-next-'
 """Begins the only messageId that an output names; thirteen digits of time and a number follow."""
-NUMBER = slice(14, 26)
+NUMBER_AT, NUMBER_DIGITS = len(CAUSE) + 14, 12
 PROBE_S = 0.5
 QUIET_S_MAX = 20.0
 """After the last event was sent: outputs that take longer than this count as lost."""
@@ -74,10 +74,11 @@ class Reader:
         found = 0
         for record in records:
             value = record.value() or b"" if record.error() is None else b""
-            _, _, cause = value.partition(CAUSE)
-            if cause:
+            cause = value.find(CAUSE)
+            if cause >= 0:
                 found += 1
-                self.seen.setdefault(int(cause[NUMBER], 16), now)
+                number = value[cause + NUMBER_AT : cause + NUMBER_AT + NUMBER_DIGITS]
+                self.seen.setdefault(int(number, 16), now)
         return found
 
     def close(self) -> None:

@@ -27,6 +27,10 @@ TICK_S = 0.001
 READY_S_MAX = 300.0
 
 
+class LoadError(Exception):
+    """A sender ended before everything it was to send was acknowledged."""
+
+
 @dataclass(frozen=True)
 class Order:
     """What to send: ``count`` events of a law from a seed, so many a second."""
@@ -71,9 +75,14 @@ class Load:
         return not select([self.process.stdout], [], [], 0)[0]
 
     def finish(self) -> float:
-        """Waits for the last event; returns by how many seconds one went out late at most."""
+        """Waits for the last event; returns by how many seconds one went out late at most. Raises
+        LoadError where the sender has given up.
+        """
         assert self.process.stdout is not None
-        late, self.ended = map(float, self.process.stdout.readline().split())
+        told = self.process.stdout.readline()
+        if not told:
+            raise LoadError(f"the sender for {self.order.topic} has ended: it says why above")
+        late, self.ended = map(float, told.split())
         self.process.wait(READY_S_MAX)
         return late
 

@@ -1,23 +1,27 @@
 """Sends a steady rate of events, and weighs little on who is measured beside it.
 
-``python -m bench.steady ORDER``. What goes at a tick is packed before the start, a batch for each
-partition, and all of them go in one request, as Java's client sends them. librdkafka packs as it
-sends, a request for each partition: beside a copier at 20,000 events/s the broker took 0.54 to 0.61
-cores then and takes 0.44 to 0.49 now, in turns.
+``python -m bench.steady ORDER``. What goes at a tick is packed before the start, down to the bytes
+of its request: one for all partitions of a broker, as Java's client sends them. So at a tick there
+is nothing to do but to hand them to the kernel. librdkafka packs as it sends, a request for each
+partition: beside a copier at 20,000 events/s the broker took 0.54 to 0.61 cores with it and 0.44
+to 0.49 with one request.
 """
 
-import asyncio
 import gc
 import json
+import socket
+import struct
 import sys
 import time
+from collections import defaultdict
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
-from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
-from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from confluent_kafka.admin import AdminClient
 
 from bench.generate import Generated, Law, events_of
 from bench.load import Order
@@ -26,75 +30,115 @@ TICK_S = 0.020
 """What is due within a tick goes at its end: what collecting adds to a latency at most. A sender of
 5 ms would make four times as many requests, and the broker would be busy with those.
 """
-REQUEST_BYTES_MAX = 1 << 27
+BATCH_BYTES_MAX = 1 << 27
+ANSWER_S_MAX = 60.0
+ALL_REPLICAS = -1
+LENGTH = struct.Struct(">i")
 partition_of = lru_cache(maxsize=None)(murmur2)
 
-Tick = dict[int, BatchBuilder]
+Place = tuple[str, int]
+"""A broker's host and port."""
 
 
-async def send(order: Order) -> float:
+@dataclass
+class Leader:
+    """A broker that leads some partitions, and what it gets."""
+
+    place: Place
+    requests: list[bytes] = field(default_factory=list)
+    """One for each tick; empty where nothing goes."""
+
+    def connect(self) -> None:
+        """Opens the one connection; a request goes out at once, whether others are answered."""
+        self.connection = socket.create_connection(self.place, ANSWER_S_MAX)
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.answers = self.connection.makefile("rb")
+
+    def check(self) -> None:
+        """Reads the answers to all requests; ValueError of a batch that was not taken."""
+        for _ in filter(None, self.requests):
+            (length,) = LENGTH.unpack(self.answers.read(LENGTH.size))
+            self.answers.read(LENGTH.size)
+            answer = self.answers.read(length - LENGTH.size)
+            for topic, partitions in ProduceResponse_v7.decode(answer).topics:
+                for partition, code, *_ in partitions:
+                    if code:
+                        raise ValueError(f"{topic}/{partition} was not taken: error {code}")
+
+
+def send(order: Order) -> float:
     """Packs everything, says ``ready``, waits for a start on stdin, sends; returns by how many
     seconds a tick went out late at most.
     """
-    producer = AIOKafkaProducer(
-        bootstrap_servers=order.brokers,
-        acks="all",
-        max_batch_size=REQUEST_BYTES_MAX,
-        max_request_size=REQUEST_BYTES_MAX,
-    )
-    await producer.start()
-    try:
-        ticks = await packed(producer, order)
-        gc.collect()
-        gc.freeze()
-        print("ready", flush=True)
-        return await sent(producer, order.topic, ticks, float(sys.stdin.readline()))
-    finally:
-        await producer.stop()
+    by_partition = leaders_of(order)
+    leaders = list({one.place: one for one in by_partition}.values())
+    pack(order, by_partition, leaders)
+    for leader in leaders:
+        leader.connect()
+    gc.collect()
+    gc.freeze()
+    print("ready", flush=True)
+    late_s = sent(leaders, float(sys.stdin.readline()))
+    for leader in leaders:
+        leader.check()
+    return late_s
 
 
-async def packed(producer: AIOKafkaProducer, order: Order) -> list[Tick]:
-    """What goes at each tick, by partition; the n-th event is due at ``n / rate``."""
-    partitions = len(await producer.partitions_for(order.topic))
+def leaders_of(order: Order) -> list[Leader]:
+    """Who leads each partition of the topic."""
+    known = AdminClient({"bootstrap.servers": order.brokers}).list_topics(order.topic, ANSWER_S_MAX)
+    brokers = {
+        number: Leader((str(broker.host), broker.port)) for number, broker in known.brokers.items()
+    }
+    partitions = known.topics[order.topic].partitions
+    return [brokers[partitions[number].leader] for number in range(len(partitions))]
+
+
+def pack(order: Order, by_partition: list[Leader], leaders: list[Leader]) -> None:
+    """Makes the requests of each tick; the n-th event is due at ``n / rate``."""
     events = events_of(order.count, Law(**order.law), order.seed)
-    ticks: list[Tick] = []
-    packed_so_far = 0
-    while packed_so_far < order.count:
-        due = min(order.count, int((len(ticks) + 1) * TICK_S * order.rate))
-        tick: Tick = {}
-        for event in islice(events, due - packed_so_far):
-            pack(producer, tick, partitions, event)
-        for batch in tick.values():
-            batch.close()
-        ticks.append(tick)
-        packed_so_far = due
-    return ticks
+    packed, ticks = 0, 0
+    while packed < order.count:
+        ticks += 1
+        due = min(order.count, int(ticks * TICK_S * order.rate))
+        tick: dict[int, list[Generated]] = defaultdict(list)
+        for event in islice(events, due - packed):
+            tick[(partition_of(event.key) & 0x7FFFFFFF) % len(by_partition)].append(event)
+        for leader in leaders:
+            own = {at: some for at, some in tick.items() if by_partition[at] is leader}
+            leader.requests.append(request_of(order.topic, own, ticks) if own else b"")
+        packed = due
 
 
-def pack(producer: AIOKafkaProducer, tick: Tick, partitions: int, event: Generated) -> None:
-    """Adds an event to the batch of its partition, by the hash that all clients can take."""
-    partition = (partition_of(event.key) & 0x7FFFFFFF) % partitions
-    if partition not in tick:
-        tick[partition] = producer.create_batch()
-    if tick[partition].append(timestamp=None, key=event.key, value=event.value) is None:
-        raise ValueError(f"more than {REQUEST_BYTES_MAX:,} bytes are due within a tick")
+def request_of(topic: str, events: dict[int, list[Generated]], number: int) -> bytes:
+    """A request to store events by partition, with its length before it, ready to be sent."""
+    batches = [(partition, batch_of(some)) for partition, some in events.items()]
+    request = ProduceRequest_v7(None, ALL_REPLICAS, int(ANSWER_S_MAX * 1_000), [(topic, batches)])
+    whole = request.build_request_header(number, "bench").encode() + request.encode()
+    packed: bytes = LENGTH.pack(len(whole)) + whole
+    return packed
 
 
-async def sent(producer: AIOKafkaProducer, topic: str, ticks: list[Tick], start: float) -> float:
-    """Sends each tick at its end, and returns once all are acknowledged."""
+def batch_of(events: list[Generated]) -> bytes:
+    """A batch of records, not compressed, by no producer that the broker would know again."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, BATCH_BYTES_MAX)
+    for offset, event in enumerate(events):
+        if builder.append(offset, None, event.key, event.value, []) is None:
+            raise ValueError(f"more than {BATCH_BYTES_MAX:,} bytes are due within a tick")
+    return bytes(builder.build())
+
+
+def sent(leaders: list[Leader], start: float) -> float:
+    """Sends each tick at its end."""
     late_s = 0.0
-    acknowledged: list[asyncio.Future[Any]] = []
-    for number, tick in enumerate(ticks):
-        due = start + (number + 1) * TICK_S
-        await asyncio.sleep(due - time.monotonic())
+    for number, requests in enumerate(zip(*(one.requests for one in leaders), strict=True), 1):
+        due = start + number * TICK_S
+        time.sleep(max(0.0, due - time.monotonic()))
         late_s = max(late_s, time.monotonic() - due)
-        for partition, batch in tick.items():
-            acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
-        tick.clear()
-    await asyncio.gather(*acknowledged)
+        for leader, request in zip(leaders, requests, strict=True):
+            leader.connection.sendall(request)
     return late_s
 
 
 if __name__ == "__main__":
-    asked = Order(**json.loads(sys.argv[1]))
-    print(asyncio.run(send(asked)), time.monotonic(), flush=True)
+    print(send(Order(**json.loads(sys.argv[1]))), time.monotonic(), flush=True)

@@ -4,10 +4,12 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from bench.generate import UNIFORM, events_of
-from bench.load import STEADY_FROM, Load, Order
+from bench.load import STEADY_FROM, Load, LoadError, Order
 from bench.stack import PARTITIONS, Stack
 
 ARRIVAL_S_MAX = 60.0
@@ -49,3 +51,16 @@ def test_a_steady_load_arrives_whole_where_other_clients_put_it(kafka: Any, fres
     assert {(one.key(), one.value(), one.partition()) for one in found} == {
         (one.key(), one.value(), one.partition()) for one in expected
     }
+
+
+def test_a_load_that_the_broker_refuses_does_not_count_as_sent(kafka: Any, fresh: str) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    small = NewTopic(fresh, PARTITIONS, 1, config={"max.message.bytes": "100"})
+    admin.create_topics([small])[fresh].result()
+    order = Order(kafka.bootstrap, fresh, STEADY_FROM * 2, 100, asdict(UNIFORM), seed=3)
+
+    load = Load(order)
+    load.start()
+    with pytest.raises(LoadError, match=fresh):
+        load.finish()
+    load.close()
