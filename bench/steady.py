@@ -14,6 +14,7 @@ import struct
 import sys
 import time
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -32,6 +33,7 @@ TICK_S = 0.020
 """
 BATCH_BYTES_MAX = 1 << 27
 ANSWER_S_MAX = 60.0
+ANSWERS_BYTES = 1 << 16
 ALL_REPLICAS = -1
 LENGTH = struct.Struct(">i")
 partition_of = lru_cache(maxsize=None)(murmur2)
@@ -52,18 +54,38 @@ class Leader:
         """Opens the one connection; a request goes out at once, whether others are answered."""
         self.connection = socket.create_connection(self.place, ANSWER_S_MAX)
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.answers = self.connection.makefile("rb")
+        self.connection.settimeout(None)
+        self.answers = bytearray()
+
+    def send(self, request: bytes) -> None:
+        """Hands a request over, and takes the answers that have come: else the broker would stop
+        to read once enough of them wait.
+        """
+        self.connection.sendall(request)
+        with suppress(BlockingIOError):
+            self.answers += self.connection.recv(ANSWERS_BYTES, socket.MSG_DONTWAIT)
 
     def check(self) -> None:
-        """Reads the answers to all requests; ValueError of a batch that was not taken."""
+        """Waits for the answers to all requests; ValueError of a batch that was not taken."""
+        self.connection.settimeout(ANSWER_S_MAX)
         for _ in filter(None, self.requests):
-            (length,) = LENGTH.unpack(self.answers.read(LENGTH.size))
-            self.answers.read(LENGTH.size)
-            answer = self.answers.read(length - LENGTH.size)
-            for topic, partitions in ProduceResponse_v7.decode(answer).topics:
+            (length,) = LENGTH.unpack(self._answer(LENGTH.size))
+            body = self._answer(length)[LENGTH.size :]
+            for topic, partitions in ProduceResponse_v7.decode(body).topics:
                 for partition, code, *_ in partitions:
                     if code:
                         raise ValueError(f"{topic}/{partition} was not taken: error {code}")
+
+    def _answer(self, size: int) -> bytes:
+        """The next bytes of the answers."""
+        while len(self.answers) < size:
+            came = self.connection.recv(ANSWERS_BYTES)
+            if not came:
+                raise ConnectionError("the broker hung up")
+            self.answers += came
+        taken = bytes(self.answers[:size])
+        del self.answers[:size]
+        return taken
 
 
 def send(order: Order) -> float:
@@ -136,7 +158,7 @@ def sent(leaders: list[Leader], start: float) -> float:
         time.sleep(max(0.0, due - time.monotonic()))
         late_s = max(late_s, time.monotonic() - due)
         for leader, request in zip(leaders, requests, strict=True):
-            leader.connection.sendall(request)
+            leader.send(request)
     return late_s
 
 
