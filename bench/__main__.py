@@ -10,6 +10,7 @@ from rich.console import Console
 
 from bench.contenders import chosen
 from bench.findings import Findings
+from bench.load import LoadError
 from bench.report import report
 from bench.running import Bench, Plan
 from bench.scenarios import QUICK, SCENARIOS
@@ -36,7 +37,7 @@ def main() -> int:
             console.rule(name)
             try:
                 found.add(SCENARIOS[name](bench))
-            except (ContenderError, StackError) as error:
+            except (ContenderError, LoadError, StackError) as error:
                 failed.append(name)
                 bench.say(f"{name} failed: {error}")
     recorded = stated.record or not (stated.quick or stated.only or failed)
